@@ -1,0 +1,44 @@
+# make demo: install, train a text model and a tune model, write demo/.    make test: lint, types, tests.
+PYTHON ?= python3
+BIN := .venv/bin
+SEQGEN := $(BIN)/seqgen
+MINUTES ?= 2
+
+.PHONY: demo test test-all bench clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: .venv/installed
+	mkdir -p demo
+	$(SEQGEN) train pydoc -o models/pydoc --minutes $(MINUTES)
+	$(SEQGEN) train fiddle -o models/fiddle --minutes $(MINUTES)
+	$(SEQGEN) sample models/pydoc --length 2000 --seed 1 -o demo/text.txt
+	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.abc
+	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.mid
+	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.musicxml
+	@echo; head -c 600 demo/text.txt; echo; echo; cat demo/tune.abc
+	@echo; echo "Open demo/tune.musicxml in a score editor, play demo/tune.mid."
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+test-all: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m ''
+
+bench: .venv/installed-test
+	for script in benchmarks/*/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache

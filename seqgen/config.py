@@ -1,0 +1,225 @@
+"""The complete configuration of a run: frozen values, strict YAML, dotted overrides.
+
+The resolved configuration is stored in every artifact, so a model can always say how it was made.
+Values are coerced by field type, because YAML alone reads `1e-3` as a string and `no` as False.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from seqgen.errors import ConfigError
+
+Level = Literal["auto", "char", "byte", "word", "subword", "note"]
+Cell = Literal["lstm", "gru", "rnn"]
+Share = Annotated[float, Ge(0)]
+PositiveInt = Annotated[int, Gt(0)]
+
+
+class _Strict:
+    """Makes pydantic refuse unknown keys when it builds one of these dataclasses."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (pydantic reads it as a class attribute)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusConfig(_Strict):
+    """How files are read as documents."""
+
+    documents: Literal["files", "lines", "paragraphs"] = "files"
+    column: str | None = None
+    encoding: str = "utf-8"
+    on_error: Literal["auto", "fail", "skip"] = "auto"
+    """`auto` skips music files that cannot be read and fails on text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabConfig(_Strict):
+    """What a token is."""
+
+    level: Level = "auto"
+    """`auto` is `note` for a corpus of music files, else `char`."""
+    normalize: Literal["nfc", "none"] = "nfc"
+    lowercase: bool = False
+    min_count: PositiveInt = 1
+    max_size: PositiveInt | None = None
+    """Most tokens to keep; for subwords the size to train (8,000 when not given)."""
+    subword: Literal["unigram", "bpe"] = "unigram"
+    notes: Literal["auto", "melody", "remi"] = "auto"
+    """The note encoding; `auto` is `melody` where every piece is a single line, else `remi`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig(_Strict):
+    """How an index is divided."""
+
+    split: tuple[Share, Share, Share] = (90.0, 5.0, 5.0)
+    """Shares of train, valid and test; they need not add up to 100."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(_Strict):
+    """The network."""
+
+    cell: Cell = "lstm"
+    layers: PositiveInt = 2
+    hidden_size: PositiveInt = 256
+    embedding_size: PositiveInt = 128
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(_Strict):
+    """The optimisation."""
+
+    bptt: PositiveInt = 64
+    batch_size: PositiveInt = 64
+    learning_rate: Annotated[float, Gt(0)] = 4e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    clip_norm: Annotated[float, Gt(0)] = 1.0
+    warmup_steps: Annotated[int, Ge(0)] = 100
+    epochs: Annotated[float, Gt(0)] | None = None
+    minutes: Annotated[float, Gt(0)] | None = None
+    """The budget: epochs or minutes, whichever is given; both given, whichever ends first."""
+    average: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Decay of the exponential moving average of the weights; 0 keeps the last weights as they are."""
+    validations: PositiveInt = 10
+    """How often in the budget the validation loss is measured, evenly spread."""
+    patience: PositiveInt | None = None
+    """Validations without a new best after which training stops early."""
+    seed: Annotated[int, Ge(0)] = 1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(_Strict):
+    """Everything that decides what a run produces."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    vocab: VocabConfig = field(default_factory=VocabConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def known_keys(kind: Any = Config, prefix: str = "") -> list[str]:
+    """List every dotted key of a configuration dataclass, such as `model.hidden_size`."""
+    keys: list[str] = []
+    for item in fields(kind):
+        if is_dataclass(item.type):
+            keys += known_keys(item.type, f"{prefix}{item.name}.")
+        else:
+            keys.append(prefix + item.name)
+    return keys
+
+
+def build_config(values: Mapping[str, Any], *, source: str = "configuration") -> Config:
+    """Build a Config from nested plain values, coercing each by the type of its field.
+
+    Args:
+        values: Nested mappings as YAML gives them; what is absent takes its default.
+        source: Named in the error, such as a file's path.
+
+    Raises:
+        ConfigError: On an unknown key (the nearest known one is suggested) or a value out of range.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Config).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{source}: {_explain(first)}") from None
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "unexpected_keyword_argument":
+        return unknown_key(key, known_keys())
+    return f"{key} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Say that a key is unknown, naming the nearest known one or else all of them."""
+    from difflib import get_close_matches
+
+    known = sorted(known)
+    near = get_close_matches(key, known, n=1) or [name for name in known if name.endswith("." + key)]
+    return f"unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigError: If the file cannot be read, is not YAML (with its line) or is not a mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values")
+    return values
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `over` laid over it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"model.layers": 3}` into `{"model": {"layers": 3}}`."""
+    nested: dict[str, Any] = {}
+    for key, value in dotted.items():
+        *parents, last = key.split(".")
+        level = nested
+        for parent in parents:
+            level = level.setdefault(parent, {})
+        level[last] = value
+    return nested
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """Parse `key=value` strings with dotted keys into nested values.
+
+    Raises:
+        ConfigError: If an item has no `=` or its key is unknown.
+    """
+    import yaml
+
+    known = known_keys()
+    dotted: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {item}: expected key=value, such as model.layers=3")
+        if key not in known:
+            raise ConfigError(f"--set {item}: {unknown_key(key, known)}")
+        dotted[key] = yaml.safe_load(value)
+    return nest(dotted)
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Return a configuration as nested plain values that YAML can write."""
+    plain: dict[str, Any] = asdict(config)
+    plain["index"]["split"] = list(plain["index"]["split"])
+    return plain

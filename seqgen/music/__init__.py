@@ -1,0 +1,1 @@
+"""Pieces of music, their files and their token encodings."""

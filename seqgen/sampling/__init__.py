@@ -1,0 +1,1 @@
+"""Drawing sequences from a trained model, without torch on a CPU."""
