@@ -84,8 +84,6 @@ class TrainingConfig(_Strict):
     epochs: Annotated[float, Gt(0)] | None = None
     minutes: Annotated[float, Gt(0)] | None = None
     """The budget: epochs or minutes, whichever is given; both given, whichever ends first."""
-    average: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Decay of the exponential moving average of the weights; 0 keeps the last weights as they are."""
     validations: PositiveInt = 10
     """How often in the budget the validation loss is measured, evenly spread."""
     patience: PositiveInt | None = None
