@@ -13,9 +13,7 @@ everything it names, so a reader sees the old model or the new one and never a m
 """
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqgen.config import Config, build_config, load_yaml, to_plain
 from seqgen.errors import ArtifactError, ConfigError
+from seqgen.files import file_hash, replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,26 +38,6 @@ TOKENIZER = "tokenizer/vocab.json"
 HISTORY = "history.jsonl"
 CARD = "README.md"
 CHECKPOINT = "checkpoint"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes its place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -91,7 +70,8 @@ class Artifact:
         from safetensors.numpy import load_file
 
         name = next(name for name in self.files if name.startswith("weights-"))
-        return load_file(self.path / name)
+        weights: dict[str, NDArray[np.float32]] = load_file(self.path / name)
+        return weights
 
     def history(self) -> list[dict[str, Any]]:
         """Read the training history, oldest first."""
