@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from seqgen.kernels.activations import elementwise, sigmoid, tanh
+
+
+@elementwise
+def _map_tanh(values, results):
+    for i in range(len(values)):
+        results[i] = tanh(values[i])
+
+
+@elementwise
+def _map_sigmoid(values, results):
+    for i in range(len(values)):
+        results[i] = sigmoid(values[i])
+
+
+def mapped(function, values):
+    results = np.empty_like(values)
+    function(values, results)
+    return results.astype(np.float64)
+
+
+WIDE = np.concatenate([np.linspace(-30, 30, 200_001), np.linspace(-1e-3, 1e-3, 2_001)]).astype(np.float32)
+
+
+def test_tanh_is_within_4e_7_of_exact():
+    exact = np.tanh(WIDE.astype(np.float64))
+    assert np.abs(mapped(_map_tanh, WIDE) - exact).max() < 4e-7
+
+
+def test_tanh_near_zero_is_right_relative_to_its_size():
+    small = np.geomspace(1e-30, 1, 1000).astype(np.float32)
+    exact = np.tanh(small.astype(np.float64))
+    assert np.abs(mapped(_map_tanh, small) / exact - 1).max() < 4e-7
+
+
+def test_sigmoid_is_within_4e_7_of_exact():
+    exact = 1 / (1 + np.exp(-WIDE.astype(np.float64)))
+    assert np.abs(mapped(_map_sigmoid, WIDE) - exact).max() < 4e-7
+
+
+@pytest.mark.parametrize(("function", "lowest"), [(_map_tanh, -1), (_map_sigmoid, 0)])
+def test_values_never_leave_their_range(function, lowest):
+    values = mapped(function, np.concatenate([WIDE, np.float32([-np.inf, np.inf])]))
+    assert values.min() >= lowest
+    assert values.max() <= 1
+
+
+@pytest.mark.parametrize("function", [_map_tanh, _map_sigmoid])
+def test_nan_passes_through(function):
+    assert np.isnan(mapped(function, np.float32([np.nan]))).all()

@@ -1,0 +1,186 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from seqgen.kernels import recurrent
+from seqgen.kernels.dropout import dropout_mask, mask_values
+from seqgen.kernels.recurrent import Implementation, recurrent_layer, recurrent_stack
+from seqgen.kernels.reference import recurrent_layer_reference
+from tests.kernels.naive import naive_layer, random_layer, relative_error, results_and_gradients
+
+CELLS = ("lstm", "gru", "rnn")
+T, B, E, H, V = 4, 3, 7, 5, 11
+CPU = torch.device("cpu")
+
+
+def errors(layer, cell, sizes, *, resets, **options):
+    """Return the relative errors of all results and gradients against the naive recurrence in float64."""
+    case = random_layer(cell, *sizes, resets=resets)
+    found = results_and_gradients(layer, cell, *case, **options)
+    expected = results_and_gradients(naive_layer, cell, *case, dtype=torch.float64)
+    return [relative_error(*pair) for pair in zip(found, expected, strict=True)]
+
+
+@pytest.mark.parametrize("sizes", [(T, B, E, H), (1, 2, 3, 4), (9, 1, 2, 33), (6, 17, 40, 16)])
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layer", [recurrent_layer, recurrent_layer_reference])
+def test_results_and_every_gradient_equal_the_naive_recurrence(layer, cell, resets, sizes):
+    assert max(errors(layer, cell, sizes, resets=resets)) < 1e-5
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bfloat16_differs_from_float32_only_by_rounding(cell):
+    sizes = (T, B, E, 40)
+    assert 1e-5 < max(errors(recurrent_layer, cell, sizes, resets=True, precision=torch.bfloat16)) < 2e-2
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_equals_torch_module_over_a_long_sequence(cell):
+    inputs, state, _, weights = random_layer(cell, 60, B, E, H, resets=False)
+    module = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[cell](E, H)
+    for parameter, weight in zip(module.parameters(), weights, strict=True):
+        parameter.data = weight.data
+    start = tuple(part.unsqueeze(0) for part in state)
+    expected, _ = module(inputs, start if cell == "lstm" else start[0])
+    expected.square().sum().backward()
+    outputs, _ = recurrent_layer(cell, inputs, state, None, *weights)
+    gradients = torch.autograd.grad(outputs.square().sum(), weights)
+    assert relative_error(outputs, expected) < 1e-5
+    for found, parameter in zip(gradients, module.parameters(), strict=True):
+        assert relative_error(found, parameter.grad) < 1e-4
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_state_carried_over_a_cut_equals_one_long_run(cell):
+    inputs, state, resets, weights = random_layer(cell, 9, B, E, H)
+    with torch.no_grad():
+        whole, last = recurrent_layer(cell, inputs, state, resets, *weights)
+        first, middle = recurrent_layer(cell, inputs[:4], state, resets[:4], *weights)
+        second, end = recurrent_layer(cell, inputs[4:], middle, resets[4:], *weights)
+    assert torch.equal(torch.cat((first, second)), whole)
+    assert all(torch.equal(*pair) for pair in zip(last, end, strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_same_inputs_give_the_same_bits(cell, precision):
+    case = random_layer(cell, 20, 16, 24, 40)
+    first, second = (
+        results_and_gradients(recurrent_layer, cell, *case, precision=precision) for _ in range(2)
+    )
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_inputs_may_be_strided(cell):
+    inputs, state, resets, weights = random_layer(cell, T, B, E, H)
+    strided = inputs.detach().permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    turned = tuple(weight.detach().t().contiguous().t() for weight in weights[:2])
+    with torch.no_grad():
+        expected, _ = recurrent_layer(cell, inputs, state, resets, *weights)
+        found, _ = recurrent_layer(cell, strided, state, resets, *turned, *weights[2:])
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_nan_in_a_weight_reaches_the_outputs():
+    inputs, state, resets, weights = random_layer("lstm", T, B, E, H)
+    broken = weights[0].detach().clone()
+    broken[0, 0] = float("nan")
+    outputs, _ = recurrent_layer("lstm", inputs, state, resets, broken, *weights[1:])
+    assert outputs[:, :, 0].isnan().all()
+
+
+def test_second_backward_through_one_run_is_refused():
+    inputs, state, resets, weights = random_layer("gru", T, B, E, H)
+    outputs, _ = recurrent_layer("gru", inputs, state, resets, *weights)
+    outputs.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once"):
+        outputs.sum().backward()
+
+
+def random_stack(cell, layers=2, *, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    weights, states = [], []
+    for layer in range(layers):
+        _, state, _, layer_weights = random_layer(cell, 1, B, E if layer == 0 else H, H, seed=seed + layer)
+        weights.append(layer_weights)
+        states.append(tuple(part.detach() for part in state))
+    embedding = torch.randn(V, E, generator=generator).requires_grad_()
+    tokens = torch.randint(0, V, (T, B), generator=generator)
+    return tokens, embedding, weights, states, torch.rand(T, B, generator=generator) < 0.2
+
+
+def naive_stack(cell, tokens, embedding, layers, state, resets, *, dropout, seed):
+    features = embedding[tokens]
+    for site, weights in enumerate([None, *layers]):
+        if weights is not None:
+            features, _ = naive_layer(cell, features, state[site - 1], resets, *weights)
+        mask = dropout_mask(seed, site, dropout)
+        features = features * mask_values(features.shape, mask, CPU)
+    return features
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_stack_equals_naive_layers_under_the_same_masks(cell):
+    tokens, embedding, layers, state, resets = random_stack(cell)
+    leaves = [embedding, *(weight for layer in layers for weight in layer)]
+    found, _ = recurrent_stack(cell, tokens, embedding, layers, state, resets, dropout=0.4, seed=9)
+    expected = naive_stack(cell, tokens, embedding, layers, state, resets, dropout=0.4, seed=9)
+    assert relative_error(found, expected) < 1e-5
+    gradients = torch.autograd.grad(found.square().sum(), leaves)
+    wanted = torch.autograd.grad(expected.square().sum(), leaves)
+    assert max(relative_error(*pair) for pair in zip(gradients, wanted, strict=True)) < 1e-5
+
+
+def test_stack_drops_nothing_when_it_is_not_training():
+    tokens, embedding, layers, state, resets = random_stack("gru")
+    still, _ = recurrent_stack("gru", tokens, embedding, layers, state, resets, dropout=0.4, training=False)
+    plain, _ = recurrent_stack("gru", tokens, embedding, layers, state, resets, dropout=0.0)
+    assert torch.equal(still, plain)
+
+
+def test_stack_returns_the_state_of_every_layer():
+    tokens, embedding, layers, state, resets = random_stack("lstm")
+    _, last = recurrent_stack("lstm", tokens, embedding, layers, state, resets)
+    assert [[part.shape for part in layer] for layer in last] == [[(B, H)] * 2] * 2
+
+
+def test_other_devices_use_torch_layers():
+    chosen = recurrent.choose_implementation(torch.device("cuda"), torch.float32)
+    assert chosen is Implementation.TORCH
+
+
+def test_cpu_without_numba_uses_torch_layers(monkeypatch):
+    monkeypatch.setattr(recurrent, "HAS_NUMBA", False)
+    assert recurrent.choose_implementation(CPU, torch.float32) is Implementation.TORCH
+
+
+def test_layers_and_dropout_run_where_numba_cannot_be_imported():
+    program = """
+import sys
+sys.modules["numba"] = None
+import torch
+from seqgen.kernels import recurrent
+recurrent.HAS_NUMBA = False
+weights = [(torch.zeros(12, 3), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12))]
+tokens, state = torch.zeros(2, 1, dtype=torch.long), [(torch.ones(1, 4),)]
+features, _ = recurrent.recurrent_stack("gru", tokens, torch.ones(5, 3), weights, state, None, dropout=0.5)
+print(features.shape == (2, 1, 4))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_precision_asked_for_is_taken(wanted, expected):
+    assert recurrent.choose_precision(CPU, wanted) is expected
+
+
+def test_auto_precision_is_bfloat16_only_where_it_is_fast(monkeypatch):
+    monkeypatch.setattr(recurrent, "has_fast_bfloat16", lambda: True)
+    assert recurrent.choose_precision(CPU) is torch.bfloat16
+    monkeypatch.setattr(recurrent, "has_fast_bfloat16", lambda: False)
+    assert recurrent.choose_precision(CPU) is torch.float32
