@@ -78,6 +78,11 @@ class Artifact:
         return read_history(self.path)
 
 
+def is_model(path: Path) -> bool:
+    """Tell whether a directory holds a model or a training that can be resumed."""
+    return (path / METADATA).is_file() or (path / CHECKPOINT).is_dir()
+
+
 def load_artifact(path: Path, *, verify: bool = True) -> Artifact:
     """Open a model directory.
 

@@ -7,13 +7,14 @@ Exit 0: done, or the reader of the pipe had enough. 1: a SeqgenError, told in on
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from seqgen import __version__
 from seqgen.cli.console import complain
+from seqgen.cli.evaluate import evaluate
+from seqgen.cli.train import train
 from seqgen.errors import SeqgenError
 
 app = typer.Typer(
@@ -42,6 +43,14 @@ def _options(
     pass
 
 
+app.command()(train)
+app.command()(evaluate)
+
+
+# The base of every usage error. typer carries its own copy of click from 0.26 on, so it is asked for it.
+_UsageProblem: Any = typer.BadParameter.__mro__[2]
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the code that says how it went."""
     sys.exit(run())
@@ -54,10 +63,10 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except SeqgenError as error:
         return _failed(error, str(error), 1)
-    except click.ClickException as error:
+    except _UsageProblem as error:
         error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort) as error:
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
         return _failed(error, "interrupted", 130)
     except BrokenPipeError:
         # The reader left, as `| head` does. Nothing more can be written, not even at interpreter exit.

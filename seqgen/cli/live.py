@@ -1,0 +1,103 @@
+"""What `seqgen train` shows while it works: a live line on a terminal, plain lines in a log."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqgen.cli.console import console, notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from seqgen.data.index import TokenIndex
+    from seqgen.evaluation import Score
+    from seqgen.training.loop import Step
+
+SMOOTHING = 0.98
+SAMPLE_TOKENS = 160
+SAMPLE_LINES = 4
+
+
+def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensorboard: Path | None) -> None:
+    """Draw the steps of a training on stderr as they come, with a short sample after each new best."""
+    unit = "chars" if index.tokenizer.level == "char" else "tokens"
+    view = _live_view() if sys.stderr.isatty() else None
+    smoothed: float | None = None
+    with view or nullcontext(), _event_writer(tensorboard) as events:
+        task = view.add_task("", total=1.0, loss="", speed="", valid="") if view else None
+        for step in steps:
+            smoothed = step.loss_nats if smoothed is None else smoothed
+            smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * step.loss_nats
+            if view and task is not None:
+                _advance(view, task, step, smoothed, unit)
+            if events:
+                _write_events(events, step)
+            if step.validation:
+                _tell_validation(step, step.validation, smoothed, unit)
+                if step.is_best and view:
+                    _show_sample(view, output, step.step)
+            if step.stopped_early:
+                notice("the validation loss no longer improves: stopped early")
+
+
+def _live_view() -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[valid]}"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+    )
+
+
+def _advance(view: "Progress", task: "TaskID", step: "Step", loss: float, unit: str) -> None:
+    fields: dict[str, Any] = {
+        "loss": f"loss {loss:.3f}",
+        "speed": f"{step.tokens_per_second:,.0f} {unit}/s",
+    }
+    if step.validation:
+        fields["valid"] = f"valid {step.validation.loss_nats:.3f}"
+    view.update(task, completed=step.progress, **fields)
+
+
+def _tell_validation(step: "Step", score: "Score", loss: float, unit: str) -> None:
+    notice(
+        f"{step.seconds:6.0f} s  epoch {step.epoch:6.2f}  train {loss:.4f}  valid {score.loss_nats:.4f}"
+        f"{' *' if step.is_best else '  '}  {step.tokens_per_second:,.0f} {unit}/s"
+    )
+
+
+def _show_sample(view: "Progress", output: Path, seed: int) -> None:
+    from seqgen.sampling.engine import preview
+
+    text = preview(output, tokens=SAMPLE_TOKENS, seed=seed)
+    for line in text.strip().splitlines()[:SAMPLE_LINES]:
+        view.console.print(f"  | {line[:100]}", style="dim")
+
+
+def _write_events(events: Any, step: "Step") -> None:
+    events.add_scalar("loss/train", step.loss_nats, step.step)
+    events.add_scalar("gradient_norm", step.gradient_norm, step.step)
+    events.add_scalar("learning_rate", step.learning_rate, step.step)
+    events.add_scalar("tokens_per_second", step.tokens_per_second, step.step)
+    if step.validation:
+        events.add_scalar("loss/valid", step.validation.loss_nats, step.step)
+
+
+def _event_writer(folder: Path | None) -> AbstractContextManager[Any]:
+    if folder is None:
+        return nullcontext()
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("--tensorboard needs an extra: pip install 'seqgen[tensorboard]'") from error
+    writer: AbstractContextManager[Any] = SummaryWriter(str(folder))
+    return writer

@@ -1,0 +1,257 @@
+"""`seqgen train`: from a corpus or an index to a model directory."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli.console import notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Checkpoint
+    from seqgen.config import Config
+    from seqgen.data.index import TokenIndex
+    from seqgen.evaluation import Score
+    from seqgen.training.loop import Step
+
+_CORPUS = typer.Argument(help="Files, folders, globs, - for standard input, a catalogue name, or an index.")
+_SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
+
+
+def train(
+    corpus: Annotated[list[str], _CORPUS],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
+    level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
+    cell: Annotated[str | None, typer.Option(help="lstm, gru or rnn.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
+    hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
+    embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
+    bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    preset: Annotated[str, typer.Option(help="auto, tiny, small, medium or large.")] = "auto",
+    config_file: Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")] = None,
+    settings: Annotated[list[str] | None, _SET] = None,
+    vocab: Annotated[Path | None, typer.Option(help="Use this vocabulary instead of building one.")] = None,
+    split: Annotated[str | None, typer.Option(help="Shares of train/valid/test, such as 90/5/5.")] = None,
+    documents: Annotated[str | None, typer.Option(help="files, lines or paragraphs.")] = None,
+    column: Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text files; utf-8 unless given.")] = None,
+    on_error: Annotated[str | None, typer.Option(help="fail or skip; else music skips.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUTPUT.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in OUTPUT.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(help="Also write TensorBoard logs here.")] = None,
+) -> None:
+    """Train a model on a corpus.
+
+    Example: seqgen train fiddle -o models/fiddle --minutes 2
+    """
+    from seqgen.config import nest
+
+    flags = {
+        "vocab.level": level,
+        "model.cell": cell,
+        "model.layers": layers,
+        "model.hidden_size": hidden_size,
+        "model.embedding_size": embedding_size,
+        "model.dropout": dropout,
+        "training.bptt": bptt,
+        "training.batch_size": batch_size,
+        "training.learning_rate": learning_rate,
+        "training.epochs": epochs,
+        "training.minutes": minutes,
+        "training.seed": seed,
+        "training.device": device,
+        "training.precision": precision,
+        "index.split": _shares(split),
+        "corpus.documents": documents,
+        "corpus.column": column,
+        "corpus.encoding": encoding,
+        "corpus.on_error": on_error,
+    }
+    given = nest({key: value for key, value in flags.items() if value is not None})
+    chosen = _chosen_values(config_file, settings or [], given)
+    code = _run(
+        corpus,
+        output,
+        chosen,
+        preset,
+        vocab=vocab,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+    )
+    raise typer.Exit(code)
+
+
+def _shares(text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        shares = [float(part) for part in text.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0:
+        raise ConfigError(f"--split {text}: expected three shares train/valid/test, such as 90/5/5")
+    return shares
+
+
+def _chosen_values(file: Path | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:
+    """Lay flags over --set over the YAML file, and check all of it against the known keys."""
+    from seqgen.config import build_config, load_yaml, merge, parse_overrides
+
+    values = load_yaml(file) if file else {}
+    build_config(values, source=str(file))
+    values = merge(merge(values, parse_overrides(settings)), flags)
+    build_config(values, source="options")
+    return values
+
+
+def _run(
+    corpus: list[str],
+    output: Path,
+    chosen: dict[str, Any],
+    preset: str,
+    *,
+    vocab: Path | None,
+    resume: bool,
+    overwrite: bool,
+    tensorboard: Path | None,
+) -> int:
+    from seqgen.artifacts import load_checkpoint
+    from seqgen.cli.live import follow
+    from seqgen.training.loop import finish, train
+
+    checkpoint = load_checkpoint(output) if resume else None
+    if checkpoint is None and not overwrite:
+        _refuse_to_overwrite(output)
+    if checkpoint is None:
+        index, config = _prepare(corpus, chosen, preset, vocab)
+    else:
+        index, config = _prepare_again(corpus, chosen, checkpoint, output)
+    source = {"corpus": corpus, "corpus_hash": index.corpus_hash}
+    steps = train(index, config, path=output, source=source, checkpoint=checkpoint)
+    with closing(steps), _ctrl_c_noted() as interrupted:
+        follow(_until(interrupted, steps), index, output, tensorboard=tensorboard)
+    if interrupted:
+        notice(f"interrupted; the model and a checkpoint are in {output}; go on with --resume")
+        return 130
+    notice("scoring the best weights on the whole validation part")
+    score = finish(index, output, device=config.training.device)
+    _tell_result(output, score)
+    return 0
+
+
+def _refuse_to_overwrite(output: Path) -> None:
+    from seqgen.artifacts import is_model
+
+    if is_model(output):
+        raise ConfigError(f"{output}: holds a model; go on with --resume, replace it with --overwrite")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"{output}: exists and is not a model directory; choose another -o")
+
+
+def _prepare(
+    corpus: list[str], chosen: dict[str, Any], preset_name: str, vocab: Path | None
+) -> "tuple[TokenIndex, Config]":
+    """Build or find the index, then fill in what the user left open by the size of the corpus."""
+    from seqgen.config import build_config, merge
+    from seqgen.data.indexing import ensure_index
+    from seqgen.data.tokenizers import load_tokenizer
+    from seqgen.runtime import choose_device
+    from seqgen.training.budget import preset, preset_for
+
+    tokenizer = load_tokenizer(vocab) if vocab else None
+    index = ensure_index(corpus, build_config(chosen), tokenizer=tokenizer, notify=notice)
+    if preset_name == "auto":
+        device = choose_device(build_config(chosen).training.device)
+        preset_name = preset_for(index.counts("train")["tokens"], accelerated=device != "cpu")
+    config = build_config(merge(merge(preset(preset_name), chosen), index.config))
+    _tell_plan(index, config, preset_name)
+    return index, config
+
+
+def _prepare_again(
+    corpus: list[str], chosen: dict[str, Any], checkpoint: "Checkpoint", output: Path
+) -> "tuple[TokenIndex, Config]":
+    """Find the index and the configuration that a checkpoint was made with; only the budget may be new."""
+    from seqgen.artifacts import load_artifact
+    from seqgen.config import build_config, merge, to_plain
+    from seqgen.data.indexing import ensure_index
+
+    plain = to_plain(checkpoint.config)
+    budget = {key: chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
+    if any(budget.values()):
+        plain = merge(plain, {"training": budget})
+    config = build_config(plain)
+    others = merge(plain, chosen) != merge(plain, {"training": budget} if any(budget.values()) else {})
+    if others:
+        notice("--resume keeps the settings of the checkpoint; only --epochs and --minutes can be new")
+    index = ensure_index(corpus, config, tokenizer=load_artifact(output).tokenizer, notify=notice)
+    return index, config
+
+
+def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
+    from seqgen.training.budget import budget_text
+    from seqgen.training.loop import fit_batch
+
+    model, training = config.model, config.training
+    tokens = index.counts("train")["tokens"]
+    notice(
+        f"{config.vocab.level} level, vocabulary {len(index.tokenizer.tokens):,}, "
+        f"{tokens:,} tokens to train on, {index.counts('valid')['tokens']:,} to validate on"
+    )
+    rows, bptt = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
+    if (rows, bptt) != (training.batch_size, training.bptt):
+        notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
+    notice(
+        f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
+        f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
+    )
+
+
+@contextmanager
+def _ctrl_c_noted() -> "Iterator[list[int]]":
+    """Yield a list that the first Ctrl-C fills; the second one interrupts as usual."""
+    noted: list[int] = []
+    former = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        noted.append(number)
+        signal.signal(signal.SIGINT, former)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def _until(interrupted: list[int], steps: "Iterator[Step]") -> "Iterator[Step]":
+    """Pass steps on until Ctrl-C was pressed: a step is never cut in two."""
+    for step in steps:
+        yield step
+        if interrupted:
+            return
+
+
+def _tell_result(output: Path, score: "Score | None") -> None:
+    if score is None:
+        notice(f"{output} is ready (no validation part, so no score): seqgen sample {output}")
+        return
+    bits = ", ".join(f"{value:.3f} bits per {unit.removesuffix('s')}" for unit, value in score.bits.items())
+    notice(
+        f"{output} is ready: validation {score.loss_nats:.4f} nats per token ({score.protocol})"
+        f"{', ' + bits if bits else ''}"
+    )
+    notice(f"now: seqgen sample {output}")

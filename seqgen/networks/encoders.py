@@ -1,0 +1,100 @@
+"""Encoders: token ids in, features out, state carried by the caller.
+
+Every encoder has one API, so training, evaluation and sampling have one path:
+`initial_state(batch_size)`, `forward(tokens, state, resets, ...) -> (features, state)` and `detach(state)`.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from seqgen.kernels.recurrent import recurrent_stack
+
+State = list[tuple[Tensor, ...]]
+"""Per layer: (h, c) for LSTM, (h,) for GRU and RNN; each (B, H) float32."""
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+class RecurrentWeights(nn.Module):
+    """The weights of one recurrent layer, in torch's gate order (LSTM i, f, g, o; GRU r, z, n)."""
+
+    def __init__(self, cell: str, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        rows = GATES[cell] * hidden_size
+        bound = 1 / math.sqrt(hidden_size)
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
+        self.bias_ih = nn.Parameter(torch.zeros(rows))
+        self.bias_hh = nn.Parameter(torch.zeros(rows))
+        if cell == "lstm":
+            # An open forget gate lets gradients through from the start (Jozefowicz et al. 2015).
+            nn.init.ones_(self.bias_ih[hidden_size : 2 * hidden_size])
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (weight_ih, weight_hh, bias_ih, bias_hh) as the kernels take them."""
+        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+
+class RecurrentEncoder(nn.ModuleList):
+    """A stack of LSTM, GRU or tanh RNN layers with dropout before, between and after them."""
+
+    def __init__(
+        self, cell: str, *, layers: int, embedding_size: int, hidden_size: int, dropout: float = 0.0
+    ) -> None:
+        sizes = [embedding_size, *[hidden_size] * (layers - 1)]
+        super().__init__(RecurrentWeights(cell, size, hidden_size) for size in sizes)
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the zero state for B rows."""
+        device = next(self.parameters()).device
+        parts = 2 if self.cell == "lstm" else 1
+        return [
+            tuple(torch.zeros(batch_size, self.hidden_size, device=device) for _ in range(parts))
+            for _ in self
+        ]
+
+    def forward(
+        self,
+        tokens: Tensor,
+        state: State,
+        resets: Tensor,
+        *,
+        embedding: Tensor,
+        seed: int = 0,
+        precision: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, State]:
+        """Read T steps.
+
+        Args:
+            tokens: (T, B) int64.
+            state: As `initial_state` or an earlier call returned it.
+            resets: (T, B) bool; a row's state is zeroed before it reads a step where this is True.
+            embedding: (V, E).
+            seed: Decides the dropout masks; give another one each step.
+            precision: Of the matrix products; state and accumulation are float32.
+
+        Returns:
+            Features (T, B, H) and the state after the last step.
+        """
+        return recurrent_stack(
+            self.cell,
+            tokens,
+            embedding,
+            [layer.tensors() for layer in self.children() if isinstance(layer, RecurrentWeights)],
+            state,
+            resets,
+            dropout=self.dropout,
+            seed=seed,
+            training=self.training,
+            precision=precision,
+        )
+
+    @staticmethod
+    def detach(state: State) -> State:
+        """Cut the state from the graph that made it, so that backpropagation is truncated here."""
+        return [tuple(part.detach() for part in layer) for layer in state]

@@ -1,0 +1,98 @@
+"""How long to train, how far along a training is, and what size of model suits a corpus."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from seqgen.config import TrainingConfig
+from seqgen.errors import ConfigError
+
+DEFAULT_MINUTES = 3.0
+FINAL_RATE = 0.02
+"""The learning rate ends at this share of its peak."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "model": {"hidden_size": 128, "embedding_size": 64, "dropout": 0.4},
+        "training": {"batch_size": 16, "bptt": 64},
+    },
+    "small": {
+        "model": {"hidden_size": 256, "embedding_size": 128, "dropout": 0.2},
+        "training": {"batch_size": 64, "bptt": 64},
+    },
+    "medium": {
+        "model": {"hidden_size": 512, "embedding_size": 256, "dropout": 0.3},
+        "training": {"batch_size": 64, "bptt": 96},
+    },
+    "large": {
+        "model": {"hidden_size": 1024, "embedding_size": 512, "dropout": 0.4},
+        "training": {"batch_size": 128, "bptt": 128, "learning_rate": 2e-3},
+    },
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the nested configuration values of a preset.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"--preset {name}: choose {', '.join(PRESETS)} or auto")
+    return PRESETS[name]
+
+
+def preset_for(train_tokens: int, *, accelerated: bool) -> str:
+    """Choose a preset by the size of the training part; a GPU affords one size more."""
+    if train_tokens < 100_000:
+        return "tiny"
+    if train_tokens < 20_000_000:
+        return "medium" if accelerated else "small"
+    return "large" if accelerated else "medium"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after a number of steps, of seconds, or whichever comes first."""
+
+    steps: int | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, *, epochs: float | None, minutes: float | None, steps_per_epoch: int) -> "Budget":
+        """Build a budget from what the user gave; with neither, `DEFAULT_MINUTES`."""
+        if epochs is None and minutes is None:
+            minutes = DEFAULT_MINUTES
+        return cls(
+            steps=None if epochs is None else max(1, round(epochs * steps_per_epoch)),
+            seconds=None if minutes is None else 60 * minutes,
+        )
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Return how much of the budget is used, 0 to 1."""
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = seconds / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+
+def budget_text(config: TrainingConfig) -> str:
+    """Say how long a training lasts, such as "3 minutes"."""
+    given = []
+    if config.epochs is not None:
+        given.append(f"{config.epochs:g} epochs")
+    if config.minutes is not None:
+        given.append(f"{config.minutes:g} minutes")
+    return " or ".join(given) or f"{DEFAULT_MINUTES:g} minutes"
+
+
+def rate_factor(step: int, progress: float, *, warmup_steps: int) -> float:
+    """Return the share of the peak learning rate: linear warm-up, then cosine (Loshchilov and Hutter 2017).
+
+    Args:
+        step: Steps done so far.
+        progress: Share of the budget used, 0 to 1.
+        warmup_steps: Steps until the peak.
+    """
+    warm = min(1.0, (step + 1) / (warmup_steps + 1))
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return warm * (FINAL_RATE + (1 - FINAL_RATE) * cosine)

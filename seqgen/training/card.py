@@ -1,0 +1,42 @@
+"""The model card: what a model is, what it was trained on and how well it does, for people to read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqgen.config import Config
+from seqgen.training.budget import budget_text
+
+
+def model_card(
+    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+) -> str:
+    """Return the text of a model directory's README.md, in Markdown."""
+    model, training = config.model, config.training
+    lines = [
+        f"# {name}",
+        "",
+        f"A {model.cell.upper()} of {model.layers} × {model.hidden_size} units ({parameters:,} parameters)",
+        f"over {config.vocab.level} tokens, trained with seqgen for {budget_text(training)}.",
+        "",
+        f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
+        *(f"- Licence of the corpus: {source['licence']}" for _ in [0] if source.get("licence")),
+        f"- Seed: {training.seed}",
+        "",
+        "```",
+        f"seqgen sample {name}",
+        "```",
+        "",
+        *_score_table(scores),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _score_table(scores: Mapping[str, Any]) -> list[str]:
+    if not scores:
+        return []
+    rows = ["| part | protocol | nats per token | perplexity | bits per |", "|---|---|---|---|---|"]
+    for part, score in scores.items():
+        bits = ", ".join(f"{unit} {value:.3f}" for unit, value in score.get("bits_per", {}).items())
+        numbers = f"{score['loss_nats']:.4f} | {score['perplexity']:.3f}"
+        rows.append(f"| {part} | {score['protocol']} | {numbers} | {bits} |")
+    return [*rows, "", "Scores compare only with scores of the same protocol."]

@@ -1,0 +1,50 @@
+import pytest
+
+from seqgen.config import build_config
+from seqgen.errors import ConfigError
+from seqgen.training.budget import (
+    FINAL_RATE,
+    PRESETS,
+    Budget,
+    budget_text,
+    preset,
+    preset_for,
+    rate_factor,
+)
+
+
+def test_a_budget_ends_at_whichever_comes_first():
+    budget = Budget.of(epochs=2, minutes=1, steps_per_epoch=50)
+    assert budget.progress(50, 6) == 0.5
+    assert budget.progress(10, 45) == 0.75
+    assert budget.progress(100, 1) == 1
+
+
+def test_without_a_budget_training_lasts_some_minutes():
+    budget = Budget.of(epochs=None, minutes=None, steps_per_epoch=50)
+    assert budget.steps is None
+    assert budget.seconds == 180
+    assert budget_text(build_config({}).training) == "3 minutes"
+
+
+def test_the_rate_warms_up_peaks_and_ends_small():
+    assert rate_factor(0, 0.0, warmup_steps=99) == pytest.approx(0.01)
+    assert rate_factor(99, 0.0, warmup_steps=99) == 1
+    assert rate_factor(500, 0.5, warmup_steps=99) == pytest.approx((1 + FINAL_RATE) / 2)
+    assert rate_factor(1000, 1.0, warmup_steps=99) == pytest.approx(FINAL_RATE)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_valid_configuration(name):
+    build_config(preset(name))
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(ConfigError, match="choose tiny, small"):
+        preset("huge")
+
+
+def test_presets_grow_with_the_corpus():
+    sizes = [PRESETS[preset_for(n, accelerated=False)]["model"]["hidden_size"] for n in (10**4, 10**6, 10**8)]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 3

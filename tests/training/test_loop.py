@@ -1,0 +1,122 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from seqgen.artifacts import load_artifact, load_checkpoint
+from seqgen.config import build_config
+from seqgen.errors import ArtifactError, ConfigError
+from seqgen.training.loop import finish, fit_batch, train
+from tests.corpora import MemoryCorpus, sentences
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return MemoryCorpus(sentences(300))
+
+
+def settings(cell="gru", **training):
+    return build_config(
+        {
+            "vocab": {"level": "char"},
+            "model": {"cell": cell, "hidden_size": 24, "embedding_size": 10, "dropout": 0.1},
+            "training": {
+                "epochs": 2, "batch_size": 8, "bptt": 20, "learning_rate": 1e-2, "warmup_steps": 3,
+                "device": "cpu", "validations": 4, **training,
+            },
+        }
+    )  # fmt: skip
+
+
+def run(corpus, path, config, *, stop_after=None, checkpoint=None):
+    steps = train(corpus, config, path=path, source={"corpus": ["memory"]}, checkpoint=checkpoint)
+    taken = list(islice(steps, stop_after))
+    steps.close()
+    return taken
+
+
+def weights(path):
+    return load_checkpoint(path).tensors
+
+
+def test_training_learns_more_than_letter_frequencies(corpus, tmp_path):
+    steps = run(corpus, tmp_path / "m", settings(epochs=8))
+    counts = np.bincount(corpus.tokens("valid"))
+    shares = counts[counts > 0] / counts.sum()
+    unigram_nats = -(shares * np.log(shares)).sum()
+    score = finish(corpus, tmp_path / "m", device="cpu")
+    assert score.loss_nats < 0.6 * unigram_nats
+    assert steps[-1].progress == 1
+    assert load_artifact(tmp_path / "m").scores["valid"]["protocol"] == "carried"
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpus, tmp_path, cell):
+    config = settings(cell)
+    whole = run(corpus, tmp_path / "whole", config)
+    for cut in (len(whole) // 3, len(whole) // 2 + 1):
+        path = tmp_path / f"cut{cut}"
+        run(corpus, path, config, stop_after=cut)
+        rest = run(corpus, path, config, checkpoint=load_checkpoint(path))
+        assert rest[-1].step == whole[-1].step
+        expected, found = weights(tmp_path / "whole"), weights(path)
+        assert expected.keys() == found.keys()
+        assert all(np.array_equal(expected[name], found[name]) for name in expected)
+        assert [r["valid_loss_nats"] for r in load_checkpoint(path).history] == [
+            r["valid_loss_nats"] for r in load_checkpoint(tmp_path / "whole").history
+        ]
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_does_not(corpus, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(corpus, tmp_path / name, settings(seed=seed), stop_after=9)
+    a, b, c = (weights(tmp_path / name)["model.head.weight"] for name in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_a_closed_training_leaves_a_model_and_a_checkpoint(corpus, tmp_path):
+    run(corpus, tmp_path / "m", settings(), stop_after=2)
+    assert load_checkpoint(tmp_path / "m").progress["step"] == 2
+    assert load_artifact(tmp_path / "m").scores == {}
+
+
+def test_the_best_weights_are_kept_when_the_last_are_worse(corpus, tmp_path):
+    steps = run(corpus, tmp_path / "m", settings(epochs=6, validations=6, learning_rate=0.5, warmup_steps=0))
+    best = min(s.validation.loss_nats for s in steps if s.validation)
+    history = load_artifact(tmp_path / "m").history()
+    assert history[-1]["valid_loss_nats"] == pytest.approx(best, abs=1e-4)
+
+
+def test_training_stops_early_when_the_score_stops_improving(corpus, tmp_path):
+    config = settings(epochs=50, validations=50, learning_rate=0.5, patience=2, warmup_steps=0)
+    steps = run(corpus, tmp_path / "m", config)
+    assert steps[-1].stopped_early
+    assert not any(s.is_best for s in steps if s.validation and s.step > steps[-1].step - 2)
+
+
+def test_a_checkpoint_of_another_corpus_is_refused(corpus, tmp_path):
+    run(corpus, tmp_path / "m", settings(), stop_after=1)
+    other = MemoryCorpus(sentences(50, seed=9))
+    with pytest.raises(ArtifactError, match="another corpus"):
+        run(other, tmp_path / "m", settings(), checkpoint=load_checkpoint(tmp_path / "m"))
+
+
+def test_a_loss_that_is_not_finite_is_one_line_with_advice(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="lower --learning-rate"):
+        run(corpus, tmp_path / "m", settings(learning_rate=1e30, warmup_steps=0, clip_norm=1e30))
+
+
+def test_a_corpus_without_validation_still_gives_a_model(tmp_path):
+    corpus = MemoryCorpus(sentences(40))
+    corpus.parts["valid"] = []
+    steps = run(corpus, tmp_path / "m", settings(epochs=1))
+    assert all(step.validation is None for step in steps)
+    assert finish(corpus, tmp_path / "m", device="cpu") is None
+    assert load_artifact(tmp_path / "m").weights()
+
+
+def test_small_corpora_shrink_the_batch():
+    assert fit_batch(1_000_000, batch_size=64, bptt=100) == (64, 100)
+    assert fit_batch(1_000, batch_size=64, bptt=100) == (10, 100)
+    assert fit_batch(30, batch_size=64, bptt=100) == (1, 30)
