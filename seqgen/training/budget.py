@@ -10,6 +10,8 @@ from seqgen.errors import ConfigError
 DEFAULT_MINUTES = 3.0
 FINAL_RATE = 0.02
 """The learning rate ends at this share of its peak."""
+WARM_UP = 0.05
+"""Longest warm-up as a share of the budget."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -91,8 +93,8 @@ def rate_factor(step: int, progress: float, *, warmup_steps: int) -> float:
     Args:
         step: Steps done so far.
         progress: Share of the budget used, 0 to 1.
-        warmup_steps: Steps until the peak.
+        warmup_steps: Steps until the peak; a short budget warms up for `WARM_UP` of it instead.
     """
-    warm = min(1.0, (step + 1) / (warmup_steps + 1))
+    warm = min(1.0, max((step + 1) / (warmup_steps + 1), progress / WARM_UP))
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return warm * (FINAL_RATE + (1 - FINAL_RATE) * cosine)

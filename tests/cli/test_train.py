@@ -1,0 +1,163 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from seqgen.artifacts import load_artifact, load_checkpoint
+from seqgen.cli.app import run
+from tests.corpora import sentences
+
+SMALL = [
+    "--hidden-size",
+    "16",
+    "--embedding-size",
+    "8",
+    "--batch-size",
+    "8",
+    "--bptt",
+    "20",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(sentences(200)))
+    return path
+
+
+def train(text, output, *options):
+    return run(["train", str(text), "-o", str(output), *SMALL, *options])
+
+
+def test_training_tells_its_plan_and_its_score_on_stderr(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"tiny preset: lstm 2 x 16", err)
+    assert re.search(r"m is ready: validation \d\.\d+ nats per token \(carried\), .* bits per char", err)
+
+
+def test_flags_override_settings_which_override_the_file_and_the_preset(text, tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {cell: gru, layers: 3, dropout: 0.25}\ntraining: {learning_rate: 1e-3}\n")
+    options = ["--config", str(file), "--set", "model.layers=1", "--cell", "rnn", "--epochs", "1"]
+    assert train(text, tmp_path / "m", *options) == 0
+    model = load_artifact(tmp_path / "m").config.model
+    assert (model.cell, model.layers, model.dropout) == ("rnn", 1, 0.25)
+
+
+def test_a_model_is_not_overwritten_unless_asked(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    before = load_artifact(tmp_path / "m").content_hash
+    assert train(text, tmp_path / "m", "--epochs", "1", "--seed", "5") == 1
+    assert "holds a model; go on with --resume, replace it with --overwrite" in capsys.readouterr().err
+    assert load_artifact(tmp_path / "m").content_hash == before
+    assert train(text, tmp_path / "m", "--epochs", "1", "--seed", "5", "--overwrite") == 0
+    assert load_artifact(tmp_path / "m").content_hash != before
+
+
+def test_a_folder_of_other_things_is_left_alone(text, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("precious")
+    assert train(text, tmp_path / "mine", "--epochs", "1") == 1
+    assert "not a model directory" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "README.md").read_text() == "precious"
+
+
+def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    first = load_checkpoint(tmp_path / "m").progress["step"]
+    code = run(["train", str(text), "-o", str(tmp_path / "m"), "--resume", "--epochs", "2", "--layers", "5"])
+    assert code == 0
+    assert "only --epochs and --minutes can be new" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "m").progress["step"] == 2 * first
+    assert load_artifact(tmp_path / "m").config.model.layers == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "model.hiden_size=3"], "did you mean model.hidden_size?"),
+        (["--cell", "transformer"], "options: model.cell = 'transformer'"),
+        (["--split", "90/20"], "expected three shares train/valid/test"),
+        (["--preset", "huge"], "choose tiny, small, medium, large or auto"),
+        (["--config", "absent.yaml"], "absent.yaml: No such file or directory"),
+        (["--resume"], "no checkpoint to resume from"),
+    ],
+)
+def test_bad_options_are_one_line_and_leave_nothing(text, tmp_path, capsys, options, message):
+    assert train(text, tmp_path / "m", *options) == 1
+    err = capsys.readouterr().err
+    (line,) = [line for line in err.splitlines() if "error" in line]
+    assert message in line
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_missing_corpus_is_one_line(tmp_path, capsys):
+    assert train(tmp_path / "none.txt", tmp_path / "m") == 1
+    assert "none.txt" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_ctrl_c_saves_and_leaves_with_130(text, tmp_path):
+    command = [sys.executable, "-m", "seqgen", "train", str(text), "-o", str(tmp_path / "m"), *SMALL]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [*command, "--epochs", "100000", "--set", "training.validations=100000"],
+        stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and "epoch" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with --resume" in err
+    assert load_checkpoint(tmp_path / "m").progress["step"] > 0
+    assert load_artifact(tmp_path / "m").weights()
+
+
+def test_evaluate_reads_the_validation_part_of_the_models_own_corpus(text, tmp_path, capsys):
+    train(text, tmp_path / "m", "--epochs", "1")
+    stored = load_artifact(tmp_path / "m").scores["valid"]
+    capsys.readouterr()
+    assert run(["evaluate", str(tmp_path / "m"), "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert f"nats per token  {stored['loss_nats']:.4f}" in out
+    assert "bits per char" in out
+    assert "carried" in out
+
+
+def test_evaluate_charges_a_new_text_once_a_token(text, tmp_path, capsys):
+    import json
+
+    train(text, tmp_path / "m", "--epochs", "1")
+    other = tmp_path / "other.txt"
+    other.write_text("the cat saw the rat. Ω")
+    capsys.readouterr()
+    assert run(["evaluate", str(tmp_path / "m"), str(other), "--json"]) == 0
+    score = json.loads(capsys.readouterr().out)
+    assert score["tokens"] == 23
+    assert score["unknown"] == 1
+    assert run(["evaluate", str(tmp_path / "m"), str(other), "--per-token"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["position"] for line in lines] == list(range(23))
+    assert sum(line["nats"] for line in lines) / 23 == pytest.approx(score["loss_nats"], abs=1e-4)
+
+
+def test_evaluating_after_the_corpus_changed_says_so(text, tmp_path, capsys):
+    train(text, tmp_path / "m", "--epochs", "1")
+    text.write_text(text.read_text() + " the end")
+    assert run(["evaluate", str(tmp_path / "m")]) == 1
+    assert "has changed since" in capsys.readouterr().err
