@@ -1,0 +1,274 @@
+"""The sampling loop on a CPU, without torch: weights in, tokens out, everything between them compiled.
+
+Each sequence is computed on its own, from its own state and from random numbers keyed by its own number.
+Batch size, chunk size and the number of threads therefore never change a token.
+
+Layer 0 needs no product with its input: what a token contributes (embedding times input weights plus bias)
+is computed when the token is first read, and remembered in a table.
+
+Sizes: B sequences; the others are those of `seqgen.kernels.layout`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen.kernels.activations import sigmoid, tanh
+from seqgen.kernels.draw import BROKEN, DrawRule, draw_token
+from seqgen.kernels.jit import compiled, fma
+from seqgen.kernels.layout import CELLS, Floats, lay_out
+from seqgen.kernels.philox import uniform
+
+LSTM, GRU = CELLS["lstm"], CELLS["gru"]
+EOS = 0
+ENDED = -1  # in place of a token, after a sequence's end
+DEPTH = 8  # terms of a product that are added in one pass over its outputs
+ZERO, ONE_STEP = np.float32(0), np.uint64(1)
+ONE_ROW = np.ones(1, np.bool_)
+NO_TOKENS = np.zeros(0, np.int64)
+
+
+class DecodeState(NamedTuple):
+    """Where each of B sequences stands, and room to compute in.
+
+    Attributes:
+        sequence: The number that keys its random draws, (B,).
+        step: How many tokens it has drawn, (B,).
+        token: Its pending token, drawn or given but not yet consumed by the network, (B,).
+        live: Whether it goes on, (B,).
+        hidden, memory: (L, B, H); memory is the LSTM's cell state.
+        from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
+        logits: (B, V padded).
+        weights: The unnormalised distribution of one draw, (V,).
+        table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
+    """
+
+    sequence: NDArray[np.uint64]
+    step: NDArray[np.uint64]
+    token: NDArray[np.int64]
+    live: NDArray[np.bool_]
+    hidden: Floats
+    memory: Floats
+    from_input: Floats
+    from_hidden: Floats
+    logits: Floats
+    weights: Floats
+    table: Floats
+    known: NDArray[np.bool_]
+
+
+class Decoder:
+    """A trained network, ready to draw tokens."""
+
+    def __init__(self, weights: Mapping[str, Floats], *, cell: str) -> None:
+        """Lay the weights out; arguments and errors are those of `lay_out`."""
+        self._network = lay_out(weights, cell)
+        self.vocab = len(self._network.embedding)
+
+    def start(self, sequences: Sequence[int], prompt: NDArray[np.integer[Any]] = NO_TOKENS) -> DecodeState:
+        """Return the state of new sequences, which start from EOS and have all read the same prompt.
+
+        Args:
+            sequences: Their numbers, which key their random draws.
+            prompt: Token ids to continue from, (T,).
+
+        Raises:
+            ValueError: If a token is not in the vocabulary.
+        """
+        reader = self._blank(sequences[:1])
+        if len(prompt):
+            if int(prompt.min()) < 0 or int(prompt.max()) >= self.vocab:
+                raise ValueError(f"tokens outside the vocabulary of {self.vocab}")
+            _read(self._network, reader, np.asarray(prompt, np.int64))
+        batch = len(sequences)
+        return self._blank(sequences)._replace(
+            token=np.repeat(reader.token, batch),
+            hidden=np.repeat(reader.hidden, batch, axis=1),
+            memory=np.repeat(reader.memory, batch, axis=1),
+            table=reader.table,
+            known=reader.known,
+        )
+
+    def _blank(self, sequences: Sequence[int]) -> DecodeState:
+        network, batch = self._network, len(sequences)
+        layers, tiles, hidden, width = network.recurrent.shape
+        head_tiles, _, head_width = network.head.shape
+        return DecodeState(
+            sequence=np.array(sequences, np.uint64),
+            step=np.zeros(batch, np.uint64),
+            token=np.full(batch, EOS, np.int64),
+            live=np.ones(batch, np.bool_),
+            hidden=np.zeros((layers, batch, hidden), np.float32),
+            memory=np.zeros((layers, batch, hidden), np.float32),
+            from_input=np.zeros((batch, tiles * width), np.float32),
+            from_hidden=np.zeros((batch, tiles * width), np.float32),
+            logits=np.zeros((batch, head_tiles * head_width), np.float32),
+            weights=np.zeros(self.vocab, np.float32),
+            table=np.zeros((self.vocab, tiles * width), np.float32),
+            known=np.zeros(self.vocab, np.bool_),
+        )
+
+    def draw(
+        self, state: DecodeState, rule: DrawRule, count: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Let every live sequence go on for `count` tokens, or to its EOS.
+
+        Returns:
+            Tokens and their log-probabilities (nats, see `draw_token`), both (B, count); after its EOS a
+            sequence is no longer live, and its tokens are ENDED.
+
+        Raises:
+            FloatingPointError: If the network's output is not finite.
+        """
+        tokens = np.full((len(state.token), count), ENDED, np.int64)
+        logprobs = np.zeros((len(state.token), count), np.float64)
+        _draw(self._network, state, rule, tokens, logprobs)
+        if (tokens == BROKEN).any():
+            raise FloatingPointError("the network's output is not finite")
+        return tokens, logprobs
+
+    def logits(self, state: DecodeState) -> Floats:
+        """Consume the pending tokens and return the logits of what follows, (B, V)."""
+        _consume(self._network, state)
+        _project(self._network, state)
+        return state.logits[:, : self.vocab].copy()
+
+
+@compiled
+def _draw(network: Any, state: Any, rule: Any, tokens: Any, logprobs: Any) -> None:
+    for step in range(tokens.shape[1]):
+        _consume(network, state)
+        _project(network, state)
+        for row in range(len(state.live)):
+            if not state.live[row]:
+                continue
+            number = uniform(rule.seed, state.sequence[row], state.step[row])
+            logits = state.logits[row, : len(state.weights)]
+            token, logprob = draw_token(logits, rule, number, state.weights)
+            tokens[row, step], logprobs[row, step] = token, logprob
+            state.token[row] = token
+            state.step[row] += ONE_STEP
+            state.live[row] = token > EOS
+
+
+@compiled
+def _read(network: Any, state: Any, tokens: Any) -> None:
+    for token in tokens:
+        _consume(network, state)
+        for row in range(len(state.live)):
+            state.token[row] = token
+
+
+@compiled
+def _consume(network: Any, state: Any) -> None:
+    """Feed each live row's pending token through the layers."""
+    for row in range(len(state.live)):
+        if state.live[row]:
+            token = state.token[row]
+            if not state.known[token]:
+                _make_known(network, state, token)
+            if token == EOS:
+                _forget(state, row)
+            _copy(state.table[token], state.from_input[row])
+    for layer in range(network.recurrent.shape[0]):
+        if layer > 0:
+            for row in range(len(state.live)):
+                _copy(network.input_bias[layer], state.from_input[row])
+            _add_product(state.hidden[layer - 1], network.inputs[layer - 1], state.from_input, state.live)
+        for row in range(len(state.live)):
+            _copy(network.recurrent_bias[layer], state.from_hidden[row])
+        _add_product(state.hidden[layer], network.recurrent[layer], state.from_hidden, state.live)
+        for row in range(len(state.live)):
+            if state.live[row]:
+                hidden, memory = state.hidden[layer, row], state.memory[layer, row]
+                _update(network.gates, state.from_input[row], state.from_hidden[row], hidden, memory)
+
+
+@compiled
+def _forget(state: Any, row: Any) -> None:
+    """Zero a row's state: at a document's edge, what came before does not matter."""
+    for layer in range(state.hidden.shape[0]):
+        for j in range(state.hidden.shape[2]):
+            state.hidden[layer, row, j] = ZERO
+            state.memory[layer, row, j] = ZERO
+
+
+@compiled
+def _make_known(network: Any, state: Any, token: Any) -> None:
+    """Compute a token's row of the table of layer 0."""
+    contribution = state.table[token : token + 1]
+    _copy(network.input_bias[0], contribution[0])
+    _add_product(network.embedding[token : token + 1], network.first, contribution, ONE_ROW)
+    state.known[token] = True
+
+
+@compiled
+def _project(network: Any, state: Any) -> None:
+    """Compute the logits from the top layer's hidden state."""
+    for row in range(len(state.live)):
+        _copy(network.head_bias, state.logits[row])
+    _add_product(state.hidden[network.recurrent.shape[0] - 1], network.head, state.logits, state.live)
+
+
+@compiled
+def _copy(source: Any, target: Any) -> None:
+    for j in range(len(source)):
+        target[j] = source[j]
+
+
+@compiled
+def _add_product(vectors: Any, matrix: Any, out: Any, live: Any) -> None:
+    """Add vectors @ matrix to `out` in the live rows: (B, K) @ (K, R) -> (B, R), terms in the order of K.
+
+    The matrix comes in tiles of columns, (R/W, K, W), so that a tile's rows stay in the nearest cache while
+    all sequences use them.
+    """
+    tiles, depth, width = matrix.shape
+    for tile in range(tiles):
+        start = tile * width
+        for k in range(0, depth, DEPTH):
+            for row in range(len(live)):
+                if not live[row]:
+                    continue
+                x0, x1, x2, x3 = (
+                    vectors[row, k],
+                    vectors[row, k + 1],
+                    vectors[row, k + 2],
+                    vectors[row, k + 3],
+                )
+                x4, x5, x6 = vectors[row, k + 4], vectors[row, k + 5], vectors[row, k + 6]
+                x7 = vectors[row, k + 7]
+                for r in range(width):
+                    total = fma(matrix[tile, k, r], x0, out[row, start + r])
+                    total = fma(matrix[tile, k + 1, r], x1, total)
+                    total = fma(matrix[tile, k + 2, r], x2, total)
+                    total = fma(matrix[tile, k + 3, r], x3, total)
+                    total = fma(matrix[tile, k + 4, r], x4, total)
+                    total = fma(matrix[tile, k + 5, r], x5, total)
+                    total = fma(matrix[tile, k + 6, r], x6, total)
+                    out[row, start + r] = fma(matrix[tile, k + 7, r], x7, total)
+
+
+@compiled
+def _update(gates: Any, from_input: Any, from_hidden: Any, hidden: Any, memory: Any) -> None:
+    """Squash the gates of one sequence and update its hidden state (and memory), each (H,), in place."""
+    size = len(hidden)
+    if gates == LSTM:
+        for j in range(size):
+            i = sigmoid(from_input[j] + from_hidden[j])
+            f = sigmoid(from_input[size + j] + from_hidden[size + j])
+            g = tanh(from_input[2 * size + j] + from_hidden[2 * size + j])
+            o = sigmoid(from_input[3 * size + j] + from_hidden[3 * size + j])
+            memory[j] = f * memory[j] + i * g
+            hidden[j] = o * tanh(memory[j])
+    elif gates == GRU:
+        for j in range(size):
+            r = sigmoid(from_input[j] + from_hidden[j])
+            z = sigmoid(from_input[size + j] + from_hidden[size + j])
+            n = tanh(from_input[2 * size + j] + r * from_hidden[2 * size + j])
+            hidden[j] = n + z * (hidden[j] - n)
+    else:
+        for j in range(size):
+            hidden[j] = tanh(from_input[j] + from_hidden[j])

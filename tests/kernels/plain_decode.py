@@ -1,0 +1,88 @@
+"""The sampling loop as one would write it in numpy, in float64: what the compiled loop is tested against."""
+
+import numpy as np
+
+from seqgen.kernels.philox import uniforms
+from seqgen.sampling.filters import draw, probabilities
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def random_weights(cell, *, vocab=11, embedding=5, hidden=9, layers=2, seed=0, spread=1.0):
+    """Return weights by the names of an artifact, all sizes different unless asked otherwise."""
+    generator = np.random.default_rng(seed)
+
+    def normal(*shape):
+        return (spread * generator.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+
+    weights = {"embedding.weight": normal(vocab, embedding)}
+    for layer in range(layers):
+        rows, inputs = GATES[cell] * hidden, hidden if layer else embedding
+        weights[f"encoder.{layer}.weight_ih"] = normal(rows, inputs)
+        weights[f"encoder.{layer}.weight_hh"] = normal(rows, hidden)
+        weights[f"encoder.{layer}.bias_ih"] = normal(rows)
+        weights[f"encoder.{layer}.bias_hh"] = normal(rows)
+    return weights | {"head.weight": 4 * normal(vocab, hidden), "head.bias": normal(vocab)}
+
+
+def fixed_distribution(logits):
+    """Return the weights of a network that gives the same logits at every step."""
+    weights = random_weights("rnn", vocab=len(logits), layers=1, spread=0.0)
+    return weights | {"head.bias": np.asarray(logits, np.float32)}
+
+
+class PlainDecoder:
+    """One sequence of one network."""
+
+    def __init__(self, weights, cell):
+        self.weights = {name: array.astype(np.float64) for name, array in weights.items()}
+        self.cell = cell
+        self.layers = sum(name.endswith("weight_hh") for name in weights)
+        self.hidden = [np.zeros(weights["head.weight"].shape[1]) for _ in range(self.layers)]
+        self.memory = [state.copy() for state in self.hidden]
+
+    def logits(self, token):
+        """Consume a token and return the logits of the next, (V,)."""
+        features = self.weights["embedding.weight"][token]
+        for layer in range(self.layers):
+            features = self._step(layer, features)
+        return self.weights["head.weight"] @ features + self.weights["head.bias"]
+
+    def _step(self, layer, features):
+        def weight(name):
+            return self.weights[f"encoder.{layer}.{name}"]
+
+        from_input = weight("weight_ih") @ features + weight("bias_ih")
+        from_hidden = weight("weight_hh") @ self.hidden[layer] + weight("bias_hh")
+        if self.cell == "lstm":
+            i, f, g, o = np.split(from_input + from_hidden, 4)
+            self.memory[layer] = _sigmoid(f) * self.memory[layer] + _sigmoid(i) * np.tanh(g)
+            self.hidden[layer] = _sigmoid(o) * np.tanh(self.memory[layer])
+        elif self.cell == "gru":
+            (r, z, n), (hr, hz, hn) = np.split(from_input, 3), np.split(from_hidden, 3)
+            n = np.tanh(n + _sigmoid(r + hr) * hn)
+            z = _sigmoid(z + hz)
+            self.hidden[layer] = (1 - z) * n + z * self.hidden[layer]
+        else:
+            self.hidden[layer] = np.tanh(from_input + from_hidden)
+        return self.hidden[layer]
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def plain_sample(weights, cell, *, sequence, seed, length, prompt=(), **filters):
+    """Return tokens, up to and with EOS, and their log-probabilities under the network alone."""
+    decoder, tokens, logprobs = PlainDecoder(weights, cell), [], []
+    pending = [0, *prompt]
+    for step in range(length):
+        for token in pending:
+            logits = decoder.logits(token)
+        token = draw(probabilities(logits, **filters), float(uniforms(seed, sequence, step)))
+        tokens.append(token)
+        logprobs.append(logits[token] - np.log(np.exp(logits).sum()))
+        if token == 0:
+            break
+        pending = [token]
+    return tokens, logprobs

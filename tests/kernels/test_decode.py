@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+
+from seqgen.kernels.decode import ENDED, Decoder
+from seqgen.kernels.draw import DrawRule
+from tests.kernels.plain_decode import PlainDecoder, plain_sample, random_weights
+
+VOCAB = 11
+CELLS = ["lstm", "gru", "rnn"]
+
+
+def rule(*, temperature=1.0, top_k=0, top_p=1.0, seed=7, bias=None, vocab=VOCAB):
+    bias = np.zeros(vocab, np.float32) if bias is None else np.asarray(bias, np.float32)
+    return DrawRule(temperature, top_k, top_p, np.uint64(seed), bias)
+
+
+def never(*tokens, vocab=VOCAB):
+    bias = np.zeros(vocab, np.float32)
+    bias[list(tokens)] = -np.inf
+    return bias
+
+
+def read_logits(decoder, tokens):
+    """Return the logits after EOS and after each of the tokens, (T + 1, V)."""
+    return np.stack(
+        [decoder.logits(decoder.start([0], np.array(tokens[:count]))) for count in range(len(tokens) + 1)]
+    )[:, 0]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("layers", "embedding", "hidden"), [(1, 3, 16), (2, 5, 9), (3, 33, 20)])
+def test_logits_match_the_plain_network(cell, layers, embedding, hidden):
+    weights = random_weights(cell, embedding=embedding, hidden=hidden, layers=layers, spread=1.5)
+    tokens = [4, 4, 10, 1, 7]
+    plain = PlainDecoder(weights, cell)
+    expected = np.stack([plain.logits(token) for token in [0, *tokens]])
+    found = read_logits(Decoder(weights, cell=cell), tokens)
+    assert np.abs(found - expected).max() < 1e-4
+
+
+def test_logits_match_the_plain_network_where_a_matrix_needs_several_tiles():
+    weights = random_weights("lstm", hidden=300, vocab=2100)
+    plain = PlainDecoder(weights, "lstm")
+    expected = [plain.logits(0), plain.logits(2099)]
+    assert np.abs(read_logits(Decoder(weights, cell="lstm"), [2099]) - expected).max() < 1e-4
+
+
+FILTERS = [
+    {},
+    {"temperature": 0.7},
+    {"temperature": 0.0},
+    {"top_k": 3},
+    {"top_p": 0.6},
+    {"temperature": 1.4, "top_k": 6, "top_p": 0.8},
+    {"bias": never(1, 3)},
+]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_tokens_are_those_of_the_plain_loop(cell, filters):
+    weights = random_weights(cell, spread=1.5)
+    state = Decoder(weights, cell=cell).start([5])
+    tokens, logprobs = Decoder(weights, cell=cell).draw(state, rule(**filters), 60)
+    expected, expected_logprobs = plain_sample(weights, cell, sequence=5, seed=7, length=60, **filters)
+    count = len(expected)
+    assert tokens[0, :count].tolist() == expected
+    assert np.abs(logprobs[0, :count] - expected_logprobs).max() < 1e-4
+
+
+def test_a_prompt_is_read_before_the_first_draw():
+    weights = random_weights("gru")
+    decoder, prompt = Decoder(weights, cell="gru"), [3, 9, 2]
+    tokens, _ = decoder.draw(decoder.start([0], np.array(prompt)), rule(bias=never(0)), 30)
+    expected, _ = plain_sample(weights, "gru", sequence=0, seed=7, length=30, prompt=prompt, bias=never(0))
+    assert tokens[0].tolist() == expected
+
+
+def test_batch_size_never_changes_a_sequence():
+    decoder = Decoder(random_weights("lstm", hidden=50), cell="lstm")
+    together, logprobs = decoder.draw(decoder.start(range(9)), rule(top_p=0.9), 50)
+    for number in range(9):
+        alone, alone_logprobs = decoder.draw(decoder.start([number]), rule(top_p=0.9), 50)
+        assert alone[0].tobytes() == together[number].tobytes()
+        assert alone_logprobs[0].tobytes() == logprobs[number].tobytes()
+
+
+def test_chunks_never_change_a_sequence():
+    decoder = Decoder(random_weights("lstm"), cell="lstm")
+    whole, _ = decoder.draw(decoder.start([1, 2]), rule(), 40)
+    state = decoder.start([1, 2])
+    chunks = [decoder.draw(state, rule(), count)[0] for count in (1, 2, 30, 7)]
+    assert np.concatenate(chunks, axis=1).tolist() == whole.tolist()
+
+
+def test_sequences_and_seeds_differ():
+    decoder = Decoder(random_weights("rnn"), cell="rnn")
+    free = rule(bias=never(0))
+    first = decoder.draw(decoder.start([0, 1]), free, 30)[0]
+    other = decoder.draw(decoder.start([0]), free._replace(seed=np.uint64(8)), 30)[0]
+    assert len({bytes(row) for row in (first[0], first[1], other[0])}) == 3
+
+
+def test_a_sequence_ends_at_eos():
+    decoder = Decoder(random_weights("lstm"), cell="lstm")
+    state = decoder.start(range(20))
+    tokens, _ = decoder.draw(state, rule(), 200)
+    for row in tokens:
+        end = row.tolist().index(0)
+        assert (row[:end] > 0).all()
+        assert (row[end + 1 :] == ENDED).all()
+    assert not state.live.any()
+
+
+def test_a_forbidden_token_is_never_drawn_even_where_it_is_the_likeliest():
+    weights = random_weights("lstm")
+    weights["head.bias"][1] += 20
+    decoder = Decoder(weights, cell="lstm")
+    for temperature in (0.0, 0.5, 1.0, 5.0):
+        tokens, _ = decoder.draw(decoder.start(range(5)), rule(bias=never(1), temperature=temperature), 50)
+        assert not (tokens == 1).any()
+
+
+def test_eos_in_a_prompt_forgets_what_came_before():
+    decoder = Decoder(random_weights("lstm"), cell="lstm")
+    fresh = decoder.logits(decoder.start([0], np.array([6])))
+    after_another_document = decoder.logits(decoder.start([0], np.array([3, 5, 0, 6])))
+    assert fresh.tobytes() == after_another_document.tobytes()
+
+
+def test_largest_seed_is_accepted():
+    decoder = Decoder(random_weights("rnn"), cell="rnn")
+    tokens, _ = decoder.draw(decoder.start([2**64 - 1]), rule(seed=2**64 - 1), 5)
+    assert tokens.shape == (1, 5)
+
+
+def test_a_network_that_gives_no_numbers_is_reported():
+    weights = random_weights("lstm")
+    weights["head.weight"][3, 2] = np.nan
+    decoder = Decoder(weights, cell="lstm")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        decoder.draw(decoder.start([0]), rule(), 3)
+
+
+@pytest.mark.parametrize("token", [-1, VOCAB])
+def test_a_prompt_outside_the_vocabulary_is_refused(token):
+    decoder = Decoder(random_weights("rnn"), cell="rnn")
+    with pytest.raises(ValueError, match="outside the vocabulary of 11"):
+        decoder.start([0], np.array([2, token]))
+
+
+def test_weights_of_another_shape_are_refused():
+    weights = random_weights("gru")
+    weights["encoder.1.weight_hh"] = weights["encoder.1.weight_hh"][:, :-1]
+    with pytest.raises(ValueError, match=r"encoder\.1\.weight_hh: expected \(27, 9\), found \(27, 8\)"):
+        Decoder(weights, cell="gru")
+
+
+def test_an_unknown_cell_is_refused():
+    with pytest.raises(ValueError, match="unknown cell 'elman'"):
+        Decoder(random_weights("rnn"), cell="elman")
