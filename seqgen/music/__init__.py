@@ -1,1 +1,1 @@
-"""Pieces of music, their files and their token encodings."""
+"""Music as values: pieces in exact time, the files they come from and the tokens they become."""

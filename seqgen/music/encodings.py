@@ -1,0 +1,49 @@
+"""Note encodings: pieces as token strings. A new one is a class with these four members."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from seqgen.errors import TokenError
+from seqgen.music.melody import MelodyEncoding, suits_melody
+from seqgen.music.pieces import Piece
+
+__all__ = ["NoteEncoding", "count_notes", "note_encoding", "suits_melody"]
+
+
+class NoteEncoding(Protocol):
+    """A way to write a piece as tokens of the form Type_Value."""
+
+    @property
+    def name(self) -> str:
+        """`melody` or `remi`."""
+
+    def encode(self, piece: Piece) -> list[str]:
+        """Return the tokens of a piece; TokenError if it does not suit the encoding."""
+
+    def decode(self, tokens: Sequence[str]) -> Piece:
+        """Return the piece of any list of tokens; what makes no sense is passed over."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return plain values from which `note_encoding` rebuilds the encoding."""
+
+
+def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> NoteEncoding:
+    """Build an encoding by name.
+
+    Raises:
+        TokenError: If there is none of that name, or it does not know a parameter.
+    """
+    if name == "melody" and not parameters:
+        return MelodyEncoding()
+    if name == "remi":
+        from seqgen.music.remi import RemiEncoding
+
+        return RemiEncoding.build(parameters or {})
+    raise TokenError(
+        f"note encoding {name} with parameters {dict(parameters or {})}: known are melody and remi"
+    )
+
+
+def count_notes(tokens: Sequence[str]) -> int:
+    """Count the notes among tokens of either encoding; rests do not count."""
+    return sum(token.startswith(("Pitch_", "PitchDrum_")) for token in tokens)

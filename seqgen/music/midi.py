@@ -1,0 +1,200 @@
+"""MIDI files to pieces and back, through symusic. Times become exact quarters; velocities are kept."""
+
+import struct
+from collections.abc import Iterable
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqgen.errors import CorpusError
+from seqgen.music.pieces import (
+    MAX_BEATS,
+    METER_UNITS,
+    Key,
+    Meter,
+    Note,
+    Part,
+    Piece,
+    key_of_signature,
+    spelling,
+    tidy_changes,
+)
+
+if TYPE_CHECKING:
+    from symusic import Score
+
+TICKS = 480
+"""Ticks a quarter in MIDI files written here, unless a piece needs a finer grid."""
+VELOCITY = 80
+"""The velocity of notes that have none of their own."""
+DEFAULT_METER, DEFAULT_TEMPO = Meter(4, 4), 120.0
+"""What a MIDI file means that names none, as the standard has it."""
+
+
+def read_midi(path: Path) -> Piece:
+    """Read a Standard MIDI File.
+
+    Raises:
+        CorpusError: If it is broken (with the byte where that can be told) or holds no notes.
+    """
+    from symusic import Score
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}: {error.strerror}") from error
+    try:
+        score = Score.from_midi(data)
+        piece = piece_of_score(score, title=path.stem)
+    except (RuntimeError, ValueError, UnicodeError) as error:
+        raise CorpusError(f"{path}: {_find_fault(data) or _first_line(error)}") from error
+    if not piece.note_count:
+        raise CorpusError(f"{path}: {_find_fault(data) or 'a MIDI file with no notes'}")
+    return piece
+
+
+def _first_line(error: Exception) -> str:
+    reason = (str(error).splitlines() or ["unknown fault"])[0].removesuffix(": iostream error")
+    return f"broken MIDI file: {reason.removeprefix('MiniMidi: ')}"
+
+
+def _find_fault(data: bytes) -> str | None:
+    """Walk the chunks of a MIDI file and say where they go wrong, None if they do not."""
+    if not data:
+        return "the file is empty"
+    if data[:4] != b"MThd" or len(data) < 14:
+        return "not a MIDI file: it does not begin with MThd and a header"
+    place = 8 + struct.unpack(">I", data[4:8])[0]
+    while place + 8 <= len(data):
+        length = struct.unpack(">I", data[place + 4 : place + 8])[0]
+        if place + 8 + length > len(data):
+            left = len(data) - place - 8
+            return (
+                f"truncated MIDI file: the chunk at byte {place} should have {length} bytes, {left} are left"
+            )
+        place += 8 + length
+    return None
+
+
+def piece_of_score(score: "Score", *, title: str = "") -> Piece:
+    """Turn a symusic score in ticks into a piece, pitches spelled by the key in force at the start."""
+    ticks = score.ticks_per_quarter
+    if ticks <= 0:
+        raise ValueError(f"{ticks} ticks a quarter; files timed in seconds (SMPTE) are not read")
+    omitted: dict[str, int] = {}
+    keys = tidy_changes((Fraction(item.time, ticks), _key(item)) for item in _ordered(score.key_signatures))
+    meters = [
+        (Fraction(item.time, ticks), Meter(item.numerator, item.denominator))
+        for item in _ordered(score.time_signatures)
+        if 1 <= item.numerator <= MAX_BEATS and item.denominator in METER_UNITS
+    ]
+    tempos = [
+        (Fraction(item.time, ticks), round(item.qpm, 3)) for item in _ordered(score.tempos) if item.qpm > 0
+    ]
+    fifths = keys[0][1].fifths if keys and keys[0][1] else 0
+    parts = [_part(track, ticks, fifths, omitted) for track in score.tracks]
+    _count_controls(score, omitted)
+    return Piece(
+        parts=tuple(part for part in parts if part.notes),
+        title=title,
+        keys=keys,
+        meters=tidy_changes([(Fraction(0), DEFAULT_METER), *meters]),
+        tempos=tidy_changes([(Fraction(0), DEFAULT_TEMPO), *tempos]),
+        omitted=tuple(sorted(omitted.items())),
+    )
+
+
+def _ordered(items: Iterable[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: item.time)
+
+
+def _key(item: Any) -> Key | None:
+    return key_of_signature(item.key, "minor" if item.tonality else "major") if abs(item.key) <= 7 else None
+
+
+def _part(track: Any, ticks: int, fifths: int, omitted: dict[str, int]) -> Part:
+    columns = track.notes.numpy()
+    spelled = spelling(fifths)
+    quarters: dict[int, Fraction] = {}  # Fractions are dear, and times come again
+    notes = []
+    rows = zip(*(columns[name].tolist() for name in ("time", "pitch", "duration", "velocity")), strict=True)
+    for time, pitch, duration, velocity in sorted(rows):
+        if duration <= 0 or time < 0:
+            omitted["notes without length"] = omitted.get("notes without length", 0) + 1
+            continue
+        onset = quarters.get(time)
+        if onset is None:
+            onset = quarters[time] = Fraction(time, ticks)
+        length = quarters.get(duration)
+        if length is None:
+            length = quarters[duration] = Fraction(duration, ticks)
+        notes.append(Note(onset, length, spelled[pitch], False, None, max(1, velocity)))
+    return Part(tuple(notes), track.name.strip("\0 "), max(0, min(127, track.program)), track.is_drum)
+
+
+def _count_controls(score: "Score", omitted: dict[str, int]) -> None:
+    for what in ("controls", "pitch_bends", "pedals", "lyrics"):
+        count = sum(len(getattr(track, what)) for track in score.tracks)
+        if count:
+            omitted[what.replace("_", " ")] = count
+    if len(score.markers):
+        omitted["markers"] = len(score.markers)
+
+
+def score_of_piece(piece: Piece, ticks: int | None = None) -> "Score":
+    """Turn a piece without repeats and ties into a symusic score; `ticks` a quarter are chosen for it."""
+    from symusic import KeySignature, Score, Tempo, TimeSignature
+
+    ticks = ticks or choose_ticks(piece)
+    score = Score(ticks)
+    for onset, meter in piece.meters:
+        if meter is not None:
+            score.time_signatures.append(TimeSignature(_ticks(onset, ticks), meter.beats, meter.unit))
+    for onset, key in piece.keys:
+        if key is not None and abs(key.fifths) <= 7:
+            minor = int(key.mode == "minor")
+            score.key_signatures.append(KeySignature(_ticks(onset, ticks), key.fifths, minor))
+    for onset, tempo in piece.tempos:
+        score.tempos.append(Tempo(_ticks(onset, ticks), tempo))
+    for part in piece.parts:
+        score.tracks.append(_track(part, ticks))
+    return score
+
+
+def _ticks(onset: Fraction, ticks: int) -> int:
+    return round(onset * ticks)
+
+
+def choose_ticks(piece: Piece) -> int:
+    """Return the ticks a quarter that place every note exactly, 480 where that takes more than 32,767."""
+    notes = [note for part in piece.parts for note in part.notes]
+    exact = lcm(*{note.onset.denominator for note in notes}, *{note.duration.denominator for note in notes})
+    return TICKS if TICKS % exact == 0 or exact > 0x7FFF else exact * max(1, TICKS // exact)
+
+
+def _track(part: Part, ticks: int) -> Any:
+    import numpy as np
+    from symusic import Note as SymusicNote
+    from symusic import Track
+
+    rows = [
+        (
+            round(note.onset * ticks),
+            max(1, round(note.duration * ticks)),
+            note.pitch.midi,
+            note.velocity or VELOCITY,
+        )
+        for note in part.notes
+        if note.pitch is not None
+    ]
+    table = np.array(rows, dtype=np.int32).reshape(-1, 4)
+    notes = SymusicNote.from_numpy(
+        time=table[:, 0].copy(),
+        duration=table[:, 1].copy(),
+        pitch=table[:, 2].astype(np.int8),
+        velocity=table[:, 3].astype(np.int8),
+    )
+    track = Track(part.name, part.program, part.is_drum)
+    track.notes = notes
+    return track

@@ -1,0 +1,91 @@
+"""The REMI encoding (Huang and Yang 2020) of polyphonic and played pieces, by MidiTok.
+
+All parts are one stream: bar, position and tempo tokens, then for each note its program, pitch, velocity
+and duration. Round trips keep onsets and durations to the nearest 1/`grid` of a quarter (durations from 4
+quarters on to a third of that, from 16 on to quarters, 64 at most), velocities and tempos to the nearest
+bin. Parts of the same program become one part, 2/2 becomes 4/4, and keys, part names, bar lines and
+spelling are left out; spelling is guessed anew when decoding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
+
+from seqgen.errors import TokenError
+from seqgen.music.midi import piece_of_score, score_of_piece
+from seqgen.music.pieces import Meter, Piece
+from seqgen.music.playback import join_ties
+
+
+@dataclass(frozen=True, slots=True)
+class RemiEncoding:
+    """REMI with the parameters below."""
+
+    grid: int = 12
+    """Positions a quarter; 12 holds sixteenths and triplets of eighths."""
+    velocities: int = 16
+    slowest_bpm: int = 30
+    fastest_bpm: int = 300
+
+    name = "remi"
+
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any]) -> "RemiEncoding":
+        """Build it from what `parameters` returned.
+
+        Raises:
+            TokenError: If a parameter is unknown or out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if not set(parameters) <= known or not all(isinstance(v, int) and v > 0 for v in parameters.values()):
+            raise TokenError(f"remi encoding with {dict(parameters)}: known are {', '.join(sorted(known))}")
+        return cls(**parameters)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what rebuilds it."""
+        return asdict(self)
+
+    def encode(self, piece: Piece) -> list[str]:
+        """Return the tokens of any piece; repeats are not played out."""
+        parts = tuple(replace(part, notes=join_ties(part.notes)) for part in piece.parts)
+        meters = tuple((onset, _in_quarters(meter)) for onset, meter in piece.meters)
+        score = score_of_piece(replace(piece, parts=parts, meters=meters), self.grid)
+        tokens: list[str] = _tokenizer(self).encode(score).tokens
+        return tokens
+
+    def decode(self, tokens: Sequence[str]) -> Piece:
+        """Return the piece of any tokens at all; misplaced ones are passed over."""
+        tokenizer = _tokenizer(self)
+        ids = [tokenizer.vocab[token] for token in tokens if token in tokenizer.vocab]
+        piece = piece_of_score(tokenizer.decode(ids))
+        return replace(piece, omitted=())
+
+
+def _in_quarters(meter: Meter | None) -> Meter | None:
+    """Write 3/2 as 6/4: MidiTok lays its grid over the meter's unit, and halves would make it too coarse."""
+    if meter is None or meter.unit >= 4:
+        return meter
+    return Meter(meter.beats * 4 // meter.unit, 4)
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(encoding: RemiEncoding) -> Any:
+    from miditok import REMI, TokenizerConfig
+
+    beats = {4: range(1, 13), 8: range(1, 16), 16: range(1, 16)}
+    return REMI(
+        TokenizerConfig(
+            pitch_range=(0, 127),
+            drums_pitch_range=(0, 127),
+            beat_res={(0, 4): encoding.grid, (4, 16): max(1, encoding.grid // 3), (16, 64): 1},
+            num_velocities=encoding.velocities,
+            use_programs=True,
+            one_token_stream_for_programs=True,
+            use_tempos=True,
+            num_tempos=encoding.fastest_bpm - encoding.slowest_bpm + 1,
+            tempo_range=(encoding.slowest_bpm, encoding.fastest_bpm),
+            use_time_signatures=True,
+            time_signature_range={unit: list(counts) for unit, counts in beats.items()},
+        )
+    )
