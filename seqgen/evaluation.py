@@ -4,7 +4,7 @@ A score is only comparable with another of the same protocol, so every score nam
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,12 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from seqgen.artifacts import Artifact
-from seqgen.data.batches import IGNORED, Batch, Integers, evaluation_batches, segments
+from seqgen.data.batches import EOS, IGNORED, Batch, Integers, Segment, evaluation_batches, segments
+from seqgen.kernels.decode import Decoder
 from seqgen.networks.tasks import LanguageModel
 from seqgen.runtime import choose_device
 
 MAX_ROWS = 64
 STEPS = 128
+FEW_ROWS = 6
+
+Losses = tuple[Integers, NDArray[np.float32]]
+"""Positions in a stream and the losses of the tokens there, in nats."""
 
 
 def restore_model(artifact: Artifact, device: str = "auto") -> LanguageModel:
@@ -87,7 +92,7 @@ class Score:
 
 def batch_losses(
     model: LanguageModel, batches: Iterable[Batch], *, precision: torch.dtype = torch.float32
-) -> Iterator[tuple[Integers, NDArray[np.float32]]]:
+) -> Iterator[Losses]:
     """Yield, batch by batch, the positions of the charged tokens and their losses in nats, both 1-D.
 
     State is carried from batch to batch; rows that begin anew say so in the batch.
@@ -110,6 +115,36 @@ def batch_losses(
         model.train(was_training)
 
 
+def stream_losses(
+    model: LanguageModel,
+    tokens: NDArray[np.unsignedinteger],
+    parts: Sequence[Segment],
+    *,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[Losses]:
+    """Yield the losses of segments of a stream, by whichever path is faster: see `batch_losses`.
+
+    Side by side, many rows share each matrix product. A few long rows, such as one long text with its state
+    carried, leave nothing to share: then the sampler's compiled loop reads them one after the other.
+    """
+    if len(parts) < FEW_ROWS and model.embedding.weight.device.type == "cpu":
+        yield from _row_losses(model, tokens, parts)
+    else:
+        batches = evaluation_batches(tokens, parts, max_rows=MAX_ROWS, steps=STEPS)
+        yield from batch_losses(model, batches, precision=precision)
+
+
+def _row_losses(
+    model: LanguageModel, tokens: NDArray[np.unsignedinteger], parts: Sequence[Segment]
+) -> Iterator[Losses]:
+    weights = {name: parameter.detach().float().numpy() for name, parameter in model.named_parameters()}
+    decoder = Decoder(weights, cell=model.encoder.cell)
+    for part in parts:
+        before = int(tokens[part.begin - 1]) if part.begin else EOS
+        losses = decoder.losses(tokens[part.begin : part.stop], before=before)
+        yield np.arange(part.start, part.stop), losses[part.start - part.begin :].astype(np.float32)
+
+
 def evaluate(
     model: LanguageModel,
     tokens: NDArray[np.unsignedinteger],
@@ -129,9 +164,8 @@ def evaluate(
         units: What the tokens stand for, by name.
         precision: Of the matrix products.
     """
-    batches = evaluation_batches(tokens, segments(documents, protocol), max_rows=MAX_ROWS, steps=STEPS)
     total, count = 0.0, 0
-    for _, losses in batch_losses(model, batches, precision=precision):
+    for _, losses in stream_losses(model, tokens, segments(documents, protocol), precision=precision):
         total += float(losses.sum(dtype=np.float64))
         count += len(losses)
     return Score(protocol=protocol, tokens=count, loss_nats=total / max(count, 1), units=dict(units or {}))

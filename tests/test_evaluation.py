@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqgen import evaluation
 from seqgen.config import ModelConfig
 from seqgen.evaluation import Score, bits_per_unit, evaluate
 from seqgen.networks.tasks import LanguageModel
@@ -43,6 +44,16 @@ def test_carried_equals_reading_each_document_alone(model, corpus):
     score = evaluate(model, corpus.tokens("train"), corpus.documents("train"), protocol="carried")
     assert score.tokens == len(corpus.tokens("train"))
     assert score.loss_nats * score.tokens == pytest.approx(one_document_at_a_time(model, corpus), rel=1e-5)
+
+
+def test_a_few_long_rows_cost_what_many_short_ones_would(model, corpus, monkeypatch):
+    tokens = corpus.tokens("train")
+    edges = np.array([0, 900, len(tokens)])
+    compiled = evaluate(model, tokens, edges, protocol="carried")
+    monkeypatch.setattr(evaluation, "FEW_ROWS", 0)
+    batched = evaluate(model, tokens, edges, protocol="carried")
+    assert compiled.tokens == batched.tokens
+    assert compiled.loss_nats == pytest.approx(batched.loss_nats, rel=1e-6)
 
 
 def test_windows_forget_what_carried_remembers(model, corpus):

@@ -24,9 +24,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     corpus: Annotated[list[str] | None, _CORPUS] = None,
     part: Annotated[str, typer.Option(help="train, valid or test: of the model's own corpus.")] = "valid",
-    protocol: Annotated[
-        str, typer.Option(help="carried, or windows:N: a fresh state every N.")
-    ] = "carried",
+    protocol: Annotated[str, typer.Option(help="carried, or windows:N: a fresh state every N.")] = "carried",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
@@ -131,13 +129,13 @@ def _document_losses(
 
     import numpy as np
 
-    from seqgen.data.batches import evaluation_batches, segments
-    from seqgen.evaluation import batch_losses, restore_model
+    from seqgen.data.batches import segments
+    from seqgen.evaluation import restore_model, stream_losses
 
     documents = index.documents(part)
     losses = np.zeros(len(index.tokens(part)), dtype=np.float32)
-    batches = evaluation_batches(index.tokens(part), segments(documents, protocol))
-    for positions, values in batch_losses(restore_model(artifact, device), batches):
+    model = restore_model(artifact, device)
+    for positions, values in stream_losses(model, index.tokens(part), segments(documents, protocol)):
         losses[positions] = values
     for number, (start, stop) in enumerate(pairwise(documents)):
         yield number, int(start), losses[start:stop]
