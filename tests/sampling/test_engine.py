@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+
+from seqgen.data.tokenizers import byte_vocab, make_tokenizer
+from seqgen.errors import ArtifactError, ConfigError
+from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect, in_order, preview
+from seqgen.sampling.stops import Drawn
+from tests.kernels.plain_decode import plain_sample
+from tests.sampling.models import ALPHABET, char_tokenizer, spelling_weights, write_model
+
+
+@pytest.fixture
+def sampler(tmp_path):
+    return Sampler(write_model(tmp_path / "m"))
+
+
+def speller(path, text, *, tokenizer=None, again=False):
+    """Return a sampler that always says the same text."""
+    tokenizer = tokenizer or char_tokenizer()
+    weights = spelling_weights(tokenizer, text, again=again)
+    return Sampler(write_model(path, tokenizer, cell="rnn", weights=weights))
+
+
+def samples(sampler, *, prompt=(), batch_size=64, threads=None, **settings):
+    events = sampler.generate(SampleConfig(**settings), prompt=prompt, batch_size=batch_size, threads=threads)
+    return list(collect(events))
+
+
+def test_tokens_and_log_probabilities_are_those_of_the_plain_loop(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    (found,) = samples(Sampler(artifact), length=40, seed=5, top_k=6)
+    bias = np.eye(len(artifact.tokenizer.tokens))[1] * -1e9
+    expected, logprobs = plain_sample(
+        artifact.weights(), "lstm", sequence=0, seed=5, length=40, top_k=6, bias=bias
+    )
+    assert found.tokens == [token for token in expected if token != 0]
+    assert found.logprob == pytest.approx(sum(logprobs), abs=1e-4)
+
+
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (3, 1), (3, 2), (64, 3)])
+def test_batch_size_and_threads_never_change_a_sample(sampler, batch_size, threads):
+    settings = {"count": 7, "length": 60, "seed": 3, "top_p": 0.9}
+    found = samples(sampler, batch_size=batch_size, threads=threads, **settings)
+    assert found == samples(sampler, **settings)
+
+
+def test_count_only_adds_samples(sampler):
+    assert samples(sampler, count=2, seed=3) == samples(sampler, count=5, seed=3)[:2]
+
+
+def test_seeds_make_different_samples(sampler):
+    texts = {samples(sampler, seed=seed, length=40)[0].text for seed in range(5)}
+    assert len(texts) == 5
+
+
+def test_a_sample_ends_at_eos_and_charges_it(tmp_path):
+    (sample,) = samples(speller(tmp_path / "m", "a bad cab."), length=100)
+    assert (sample.text, sample.reason) == ("a bad cab.", "eos")
+    assert len(sample.tokens) == 10
+    assert sample.logprob == pytest.approx(0, abs=1e-5)
+
+
+def test_a_sample_ends_at_its_length(tmp_path):
+    (sample,) = samples(speller(tmp_path / "m", "abc", again=True), length=8)
+    assert (sample.text, sample.reason) == ("abcabcab", "length")
+
+
+def test_a_stop_text_ends_a_sample_and_is_not_shown(tmp_path):
+    sampler = speller(tmp_path / "m", "a cab.\n\na bed.")
+    (sample,) = samples(sampler, stop=("\n\n", "bed"))
+    assert (sample.text, sample.reason) == ("a cab.", "stop")
+
+
+def test_text_held_back_for_a_stop_text_is_shown_at_the_end(tmp_path):
+    sampler = speller(tmp_path / "m", "abc", again=True)
+    (sample,) = samples(sampler, length=5, stop=("bd",))
+    assert (sample.text, sample.reason) == ("abcab", "length")
+
+
+def test_stopping_one_sample_leaves_the_others(sampler):
+    free = samples(sampler, count=6, length=80, seed=2)
+    stopped = samples(sampler, count=6, length=80, seed=2, stop=("a",))
+    assert {sample.reason for sample in stopped} > {"stop"}
+    assert [sample.text for sample in stopped] == [sample.text.split("a")[0] for sample in free]
+
+
+def test_a_prompt_is_gone_on_from_and_not_repeated(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    prompt = artifact.tokenizer.encode("bad ")
+    (found,) = samples(Sampler(artifact), prompt=prompt, length=20, seed=1)
+    bias = np.eye(len(artifact.tokenizer.tokens))[1] * -1e9
+    expected, _ = plain_sample(
+        artifact.weights(), "lstm", sequence=0, seed=1, length=20, prompt=prompt.tolist(), bias=bias
+    )
+    assert found.tokens == [token for token in expected if token != 0]
+
+
+def test_unknown_is_never_sampled(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    weights = artifact.weights()
+    weights["head.bias"][1] += 30
+    sampler = Sampler(write_model(tmp_path / "n", weights=weights))
+    for temperature in (0.0, 1.0, 3.0):
+        (sample,) = samples(sampler, length=200, temperature=temperature)
+        assert set(sample.text) <= set(ALPHABET)
+
+
+def test_characters_of_many_bytes_are_shown_whole(tmp_path):
+    tokenizer = make_tokenizer(byte_vocab())
+    sampler = speller(tmp_path / "m", "é€😀", tokenizer=tokenizer)
+    events = list(sampler.generate(SampleConfig(length=50)))
+    assert [event.text for event in events if event.text] == ["é", "€", "😀"]
+    assert len(events) == 9 + 1
+
+
+def test_a_character_cut_by_the_length_is_replaced(tmp_path):
+    sampler = speller(tmp_path / "m", "a€", tokenizer=make_tokenizer(byte_vocab()))
+    (sample,) = samples(sampler, length=3)
+    assert sample.text == "a\ufffd"
+
+
+def test_a_prompt_may_end_within_a_character(tmp_path):
+    tokenizer = make_tokenizer(byte_vocab())
+    first, *rest = tokenizer.encode("é").tolist()
+    sampler = speller(tmp_path / "m", "é", tokenizer=tokenizer)
+    events = sampler.generate(SampleConfig(), prompt=[first])
+    shown = "".join(event.text for event in events)
+    assert rest
+    assert shown == "é"
+
+
+def test_the_first_token_comes_before_the_second_is_computed(sampler):
+    events = sampler.generate(SampleConfig(length=1_000_000_000))
+    assert isinstance(next(events), Drawn)
+    events.close()
+
+
+def test_events_in_order_are_grouped_by_sequence(sampler):
+    events = list(sampler.generate(SampleConfig(count=5, length=50, seed=1)))
+    ordered = [event.sequence for event in in_order(events)]
+    assert ordered == sorted(ordered)
+    assert len(ordered) == len(events)
+    assert sum(isinstance(event, Ended) for event in events) == 5
+
+
+def test_the_first_unfinished_sequence_is_not_held_back():
+    def arriving():
+        yield Drawn(1, 5, 0.0, "later")
+        yield Drawn(0, 5, 0.0, "first")
+        raise AssertionError("asked for more than was needed")
+
+    assert next(in_order(arriving())).text == "first"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"count": 0}, "--count 0"),
+        ({"length": 0}, "--length 0"),
+        ({"temperature": -0.1}, "--temperature -0.1"),
+        ({"temperature": float("nan")}, "--temperature nan"),
+        ({"top_k": -1}, "--top-k -1"),
+        ({"top_p": 0.0}, "--top-p 0.0"),
+        ({"top_p": 1.1}, "--top-p 1.1"),
+        ({"stop": ("a", "")}, "--stop"),
+        ({"seed": -1}, "--seed -1"),
+        ({"seed": 2**64}, "--seed 18446744073709551616"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_makes_no_sense_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=f"^{message}: "):
+        SampleConfig(**setting)
+
+
+def test_weights_for_another_vocabulary_are_refused(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    other = write_model(tmp_path / "n", char_tokenizer("xyz"), weights=artifact.weights())
+    with pytest.raises(ArtifactError, match="weights for 10 tokens, but a vocabulary of 5"):
+        Sampler(other)
+
+
+def test_weights_of_another_cell_are_refused(tmp_path):
+    artifact = write_model(tmp_path / "m", cell="gru")
+    other = write_model(tmp_path / "n", cell="lstm", weights=artifact.weights())
+    with pytest.raises(ArtifactError, match=r"weights do not fit .*encoder\.0\.weight_ih"):
+        Sampler(other)
+
+
+def test_a_diverged_model_is_told(tmp_path):
+    weights = write_model(tmp_path / "m").weights()
+    weights["head.weight"][:] = np.nan
+    sampler = Sampler(write_model(tmp_path / "n", weights=weights))
+    with pytest.raises(ArtifactError, match="not finite"):
+        samples(sampler)
+
+
+def test_a_preview_is_a_sample_as_text(tmp_path):
+    speller(tmp_path / "m", "a bad cab.")
+    assert preview(tmp_path / "m", tokens=5, seed=1) == "a bad"
