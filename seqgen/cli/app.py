@@ -14,6 +14,7 @@ import typer
 from seqgen import __version__
 from seqgen.cli.console import complain
 from seqgen.cli.evaluate import evaluate
+from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.errors import SeqgenError
 
@@ -44,6 +45,7 @@ def _options(
 
 
 app.command()(train)
+app.command()(sample)
 app.command()(evaluate)
 
 
@@ -69,9 +71,12 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort) as error:
         return _failed(error, "interrupted", 130)
     except BrokenPipeError:
-        # The reader left, as `| head` does. Nothing more can be written, not even at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_left()
+    except SystemExit as error:
+        # typer makes this of a broken pipe, also where it is told to leave exceptions alone.
+        if isinstance(error.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _failed(error, f"{_place(error)}: the disk is full; free some space and try again", 1)
@@ -79,6 +84,12 @@ def run(arguments: list[str] | None = None) -> int:
             return _failed(error, f"{_place(error)}: permission denied; choose another place", 1)
         raise
     return code if isinstance(code, int) else 0
+
+
+def _reader_left() -> int:
+    """End quietly after `| head`: nothing more can be written, not even at interpreter exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _place(error: OSError) -> str:

@@ -1,0 +1,139 @@
+"""Samples as text, token names, JSON lines and tune files: which forms a model has, and the content of each.
+
+Several samples in one stream are told apart as a reader of that form expects: texts by an empty line (or,
+where the documents of the corpus were lines, by their line ends), token names and JSON by lines, ABC by
+numbered tunes. A MIDI or MusicXML file holds one tune, so several of them need several files.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from seqgen.data.tokenizers import Tokenizer
+from seqgen.errors import ConfigError
+from seqgen.sampling.engine import Ended, Event, Sample, in_order
+
+if TYPE_CHECKING:
+    from seqgen.music.pieces import Piece
+
+Format = Literal["text", "abc", "midi", "musicxml", "json", "tokens"]
+SUFFIXES: dict[str, Format] = {
+    ".txt": "text",
+    ".abc": "abc",
+    ".mid": "midi",
+    ".midi": "midi",
+    ".musicxml": "musicxml",
+    ".xml": "musicxml",
+    ".json": "json",
+    ".jsonl": "json",
+    ".tokens": "tokens",
+}
+FORMATS: dict[str, tuple[Format, ...]] = {
+    "text": ("text", "json", "tokens"),
+    "music": ("abc", "midi", "musicxml", "json", "tokens"),
+}
+"""What a model of each modality can be written as."""
+TUNES: tuple[Format, ...] = ("abc", "midi", "musicxml")
+ONE_TUNE_A_FILE: tuple[Format, ...] = ("midi", "musicxml")
+
+
+def choose_format(tokenizer: Tokenizer, wanted: str | None, output: Path | None) -> Format:
+    """Return the form to write: as wanted, else by the suffix of the output, else what suits the model.
+
+    Raises:
+        ConfigError: If the model cannot be written so.
+    """
+    possible = FORMATS[tokenizer.modality]
+    asked = wanted or (SUFFIXES.get(output.suffix.lower()) if output else None)
+    if asked is None or (wanted is None and possible[0] == "text" and asked == "abc"):
+        return natural_format(tokenizer)  # a text model may well have learned ABC as text
+    for form in possible:
+        if form == asked:
+            return form
+    option = f"--format {wanted}" if wanted else f"-o {output}"
+    raise ConfigError(
+        f"{option}: this model makes {tokenizer.modality}; choose --format {', '.join(possible)}"
+    )
+
+
+def natural_format(tokenizer: Tokenizer) -> Format:
+    """Return text for text, ABC for single-line tunes, MIDI for other music."""
+    if tokenizer.modality == "text":
+        return "text"
+    return "abc" if tokenizer.vocab.options.get("encoding") == "melody" else "midi"
+
+
+def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iterator[str]:
+    """Return the samples as one text, piece by piece: each with its prompt, ending in a line break.
+
+    Args:
+        events: As the sampler gives them.
+        prompt: What each sample begins with.
+        documents: How the corpus was read; samples of `lines` stand one a line, others with a line between.
+    """
+    between = "" if documents == "lines" else "\n"
+    begins, last = True, ""
+    for event in in_order(events):
+        text = event.text
+        if begins:
+            text, last = (between if event.sequence else "") + prompt + text, ""
+        last = text[-1:] or last
+        begins = isinstance(event, Ended)
+        yield text + "\n" if begins and last != "\n" else text
+
+
+def tokens_line(names: Sequence[str], tokens: Iterable[int]) -> str:
+    r"""Return the names of tokens separated by spaces; in a name, white space and backslashes are escaped.
+
+    Python's `unicode_escape` codec reads a name back: `\n` is a line break, `\x20` a space.
+    """
+    return " ".join(_escaped(names[token]) for token in tokens)
+
+
+def _escaped(name: str) -> str:
+    return "".join(
+        char.encode("unicode_escape").decode("ascii") if char == "\\" or not char.isprintable() else char
+        for char in name
+    ).replace(" ", "\\x20")
+
+
+def json_line(sample: Sample, *, seed: int, content: Mapping[str, Any]) -> str:
+    """Return a sample as one line of JSON.
+
+    Args:
+        sample: The sample.
+        seed: Of the run.
+        content: What its tokens stand for, such as `text` or `abc`.
+    """
+    record = {
+        "sample": sample.sequence + 1,
+        "seed": seed,
+        **content,
+        "end": sample.reason,
+        "logprob_nats": round(sample.logprob, 4),
+        "ids": sample.tokens,
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+def make_piece(tokenizer: Tokenizer, tokens: Sequence[int], title: str) -> "Piece":
+    """Return the tune that the tokens of a music model make."""
+    from dataclasses import replace
+
+    piece = tokenizer.decode(tokens)
+    if isinstance(piece, str):
+        raise ValueError("a text model makes no tunes")
+    return replace(piece, title=title)
+
+
+def tune_file(piece: "Piece", form: Format) -> bytes:
+    """Return a tune as the content of a MIDI or MusicXML file."""
+    from seqgen.music.write import write_midi, write_musicxml
+
+    return write_midi(piece) if form == "midi" else write_musicxml(piece).encode("utf-8")
+
+
+def numbered(output: Path, number: int) -> Path:
+    """Return the path of one of several files: tune.mid, 3 -> tune-3.mid."""
+    return output.with_name(f"{output.stem}-{number}{output.suffix}")

@@ -1,0 +1,223 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from seqgen.cli.app import run
+from tests.sampling.models import char_tokenizer, spelling_weights, write_model
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled(tmp_path_factory):
+    """Compile the sampler beforehand, so that the tests see what later runs show."""
+    path = tmp_path_factory.mktemp("compiled")
+    write_model(path)
+    run(["sample", str(path), "--seed", "1", "--prompt", "a", "-o", str(path / "text")])
+
+
+@pytest.fixture
+def model(tmp_path):
+    write_model(tmp_path / "letters")
+    return str(tmp_path / "letters")
+
+
+@pytest.fixture
+def speller(tmp_path):
+    """Return a function that makes a model which always says the same text."""
+
+    def make(text, *, documents="files", again=False):
+        weights = spelling_weights(char_tokenizer(), text, again=again)
+        config = {"corpus": {"documents": documents}}
+        write_model(tmp_path / "speller", cell="rnn", weights=weights, config=config)
+        return str(tmp_path / "speller")
+
+    return make
+
+
+@pytest.fixture
+def sample(capfdbinary):
+    """Return a function that runs the command and gives its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        code = run(["sample", *map(str, arguments)])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def piped(*arguments, **options):
+    """Start the command in a process of its own."""
+    command = [sys.executable, "-m", "seqgen", "sample", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def test_the_same_seed_gives_the_same_bytes(model, sample):
+    first = sample(model, "--seed", 7)
+    assert first[0] == 0
+    assert first[1]
+    assert first == sample(model, "--seed", 7)
+    assert first != sample(model, "--seed", 8)
+
+
+def test_a_random_seed_is_told_and_repeats_the_sample(model, sample):
+    _, text, told = sample(model)
+    seed = told.split("--seed ")[1].split()[0]
+    assert told == f"seqgen: seed {seed}; --seed {seed} gives the same again\n"
+    assert sample(model, "--seed", seed)[1] == text
+
+
+def test_a_given_seed_leaves_stderr_empty(model, sample):
+    assert sample(model, "--seed", 1)[2] == ""
+
+
+def test_text_ends_in_one_line_break(speller, sample):
+    assert sample(speller("a bad cab"), "--seed", 1)[1] == "a bad cab\n"
+    assert sample(speller("a bad cab\n"), "--seed", 1)[1] == "a bad cab\n"
+
+
+def test_samples_of_text_are_separated_by_an_empty_line(speller, sample):
+    assert sample(speller("cab"), "--seed", 1, "--count", 3)[1] == "cab\n\ncab\n\ncab\n"
+
+
+def test_samples_of_a_model_of_lines_stand_one_a_line(speller, sample):
+    assert sample(speller("cab", documents="lines"), "--seed", 1, "-n", 3)[1] == "cab\ncab\ncab\n"
+
+
+def test_length_is_counted_in_tokens(speller, sample):
+    assert sample(speller("ab", again=True), "--seed", 1, "--length", 5)[1] == "ababa\n"
+    assert len(sample(speller("ab", again=True), "--seed", 1)[1]) == 1001
+
+
+def test_stop_texts_end_the_sample(speller, sample):
+    assert sample(speller("a cab. a bed."), "--seed", 1, "--stop", ". ", "--stop", "x")[1] == "a cab\n"
+
+
+def test_the_prompt_is_part_of_each_sample(speller, sample):
+    code, text, _ = sample(speller("cab"), "--seed", 1, "--prompt", "bad ", "--count", 2)
+    assert code == 0
+    assert [part[:4] for part in text.split("\n\n")] == ["bad ", "bad "]
+
+
+def test_a_prompt_comes_from_standard_input_as_it_is(model):
+    process = piped(model, "--seed", 1, "--prompt", "-", stdin=subprocess.PIPE)
+    out, err = process.communicate(b"a bad\n")
+    assert (process.returncode, err) == (0, b"")
+    assert out.startswith(b"a bad\n")
+
+
+def test_standard_input_that_is_not_utf_8_is_told_with_its_byte(model):
+    process = piped(model, "--prompt", "-", stdin=subprocess.PIPE)
+    _, err = process.communicate(b"ab\xff")
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith(
+        b"seqgen: error: --prompt -: byte 2 of standard input is not UTF-8"
+    )
+
+
+def test_unseen_characters_of_a_prompt_are_told(model, sample):
+    code, text, err = sample(model, "--seed", 1, "--prompt", "bad xéx\t")
+    assert code == 0
+    assert text.startswith("bad xéx\t")
+    assert err == "seqgen: prompt: the model has never seen x é '\\t'; read as <unk>\n"
+
+
+def test_json_lines_hold_text_ids_and_log_probability(speller, sample):
+    _, out, _ = sample(speller("cab"), "--seed", 4, "--count", 2, "--format", "json")
+    first, second = map(json.loads, out.splitlines())
+    ids = char_tokenizer().encode("cab").tolist()
+    assert first == {
+        "sample": 1, "seed": 4, "prompt": "", "text": "cab", "end": "eos", "logprob_nats": 0.0, "ids": ids,
+    }  # fmt: skip
+    assert second == first | {"sample": 2}
+
+
+def test_token_names_are_one_sample_a_line(speller, sample):
+    _, out, _ = sample(speller("a b\n"), "--seed", 1, "--count", 2, "--format", "tokens")
+    assert out == "a \\x20 b \\n\n" * 2
+
+
+def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tmp_path):
+    code, out, _ = sample(speller("cab"), "--seed", 1, "-o", tmp_path / "new" / "x.jsonl")
+    assert (code, out) == (0, "")
+    assert json.loads((tmp_path / "new" / "x.jsonl").read_text())["text"] == "cab"
+    sample(speller("cab"), "--seed", 1, "-o", tmp_path / "x.md")
+    assert (tmp_path / "x.md").read_text() == "cab\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", "0"], "--count 0: at least 1"),
+        (["--top-p", "2"], "--top-p 2.0: more than 0, at most 1"),
+        (["--format", "midi"], "--format midi: this model makes text; choose --format text, json, tokens"),
+        (["-o", "x.mid"], "-o x.mid: this model makes text; choose --format text, json, tokens"),
+        (["-o", "."], "-o .: a folder; name a file in it"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_one_line_and_exit_1(model, sample, arguments, message):
+    assert sample(model, "--seed", "1", *arguments) == (1, "", f"seqgen: error: {message}\n")
+
+
+def test_a_path_that_is_no_model_is_one_line_and_exit_1(sample, tmp_path):
+    code, out, err = sample(tmp_path / "absent")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"seqgen: error: {tmp_path}/absent: no such model; ")
+    assert err.count("\n") == 1
+
+
+def test_a_failed_run_leaves_the_old_file(model, sample, tmp_path):
+    weights = write_model(tmp_path / "m").weights()
+    weights["head.bias"][:] = float("nan")
+    write_model(tmp_path / "broken", weights=weights)
+    (tmp_path / "x.txt").write_text("old")
+    code, _, err = sample(tmp_path / "broken", "--seed", 1, "-o", tmp_path / "x.txt")
+    assert code == 1
+    assert "not finite" in err
+    assert (tmp_path / "x.txt").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.glob("*x.txt*")) == ["x.txt"]
+
+
+def test_a_reader_that_leaves_early_ends_the_command_quietly(speller):
+    process = piped(speller("cab", again=True), "--seed", 1, "--length", 2_000_000_000)
+    assert process.stdout.read(30) == b"cab" * 10
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_text_streams_and_ctrl_c_leaves_with_130(speller):
+    process = piped(speller("cab", again=True), "--seed", 1, "--length", 2_000_000_000)
+    assert process.stdout.read(3) == b"cab"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert b"Traceback" not in err
+    assert process.returncode == 130
+
+
+def test_sampling_imports_neither_torch_nor_music_libraries(model):
+    script = (
+        "import sys\n"
+        "from seqgen.cli.app import run\n"
+        f"code = run(['sample', {model!r}, '--seed', '1', '--top-k', '5', '--prompt', 'bad'])\n"
+        "heavy = {'torch', 'music21', 'miditok', 'symusic', 'sentencepiece', 'matplotlib', 'scipy', 'rich'}\n"
+        "print(code, sorted(set(sys.modules) & heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "0 []\n"
+    assert done.stdout.startswith("bad")
+
+
+def test_the_first_run_on_a_machine_tells_that_it_compiles(model, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    environment["SEQGEN_CACHE"] = str(tmp_path / "cache")
+    process = piped(model, "--seed", 1, "--length", 1, env=environment)
+    line = process.stderr.readline()
+    process.terminate()
+    process.communicate()
+    assert line == b"seqgen: compiling the sampler (first run on this machine)\n"
