@@ -69,7 +69,7 @@ def parse_unit(unit: MusicUnit) -> Piece:
         from seqgen.music.midi import read_midi
 
         return read_midi(unit.path)
-    from seqgen.music.scores import read_score
+    from seqgen.music.score_reader import read_score
 
     return read_score(unit.path)
 

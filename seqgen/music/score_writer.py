@@ -1,0 +1,186 @@
+"""Pieces to MusicXML, through music21: measures, voices, keys, meters, repeats, endings and pick-ups.
+
+music21's `makeNotation` is not used as a whole, for it fills short measures with hidden rests.
+"""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from seqgen.music.notation import ZERO, Chord, layers
+from seqgen.music.pieces import Key, Part, Piece, value_at
+from seqgen.music.score_reader import quiet
+from seqgen.music.score_symbols import Symbol, UnwritableError, music21_note, symbols_of
+from seqgen.music.transcribe import snap
+
+_NOT_OURS = re.compile(r"\s*<(encoding-date|creator)[^>]*>[^<]*</\1>")
+"""The day, and music21 itself as the composer."""
+
+
+def score_text(piece: Piece) -> str:
+    """Return MusicXML of a written piece. The same piece gives the same text.
+
+    Where a time cannot be written, as sampled tokens may have it, all are rounded to 1/48 of a quarter.
+    """
+    try:
+        return _export(piece)
+    except UnwritableError:
+        return _export(snap(piece, Fraction(1, 48)))
+
+
+def _export(piece: Piece) -> str:
+    from music21 import metadata, stream
+    from music21.musicxml.m21ToXml import GeneralObjectExporter
+
+    with quiet():
+        score = stream.Score()
+        score.metadata = metadata.Metadata(title=piece.title or "Untitled")
+        for number, part in enumerate(piece.parts, start=1):
+            score.insert(0, _Measures(piece, leads=number == 1).build(part, number))
+        exporter = GeneralObjectExporter(score)
+        exporter.makeNotation = False
+        text: str = exporter.parse().decode("utf-8")
+    return _NOT_OURS.sub("", text)
+
+
+class _Measures:
+    """Builds the music21 part of one part of a piece."""
+
+    def __init__(self, piece: Piece, *, leads: bool) -> None:
+        self._piece, self._leads = piece, leads
+        inner = [bar for bar in piece.bars if ZERO < bar.onset < piece.duration]
+        self._starts = [ZERO, *(bar.onset for bar in inner)]
+        self._ends = [*self._starts[1:], piece.duration]
+        self._lines = {bar.onset: bar for bar in piece.bars}
+
+    def build(self, part: Part, number: int) -> Any:
+        """Return the music21 part with all of its measures."""
+        from music21 import stream
+
+        built = stream.Part(id=f"P{number}")
+        built.partName = part.name
+        built.insert(0, _instrument(part, number))
+        lines = [symbols_of(line, self._boundaries()) for line in layers(part)]
+        measures = []
+        for index, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            measure = stream.Measure(number=index + (0 if self._piece.pickup else 1))
+            self._mark(measure, start, end)
+            self._fill(measure, lines, start, end)
+            built.insert(_time(start), measure)
+            measures.append(measure)
+        self._add_endings(built, measures)
+        _finish(built, measures[0], is_drum=part.is_drum)
+        return built
+
+    def _boundaries(self) -> list[Fraction]:
+        changes = [onset for onset, _ in (*self._piece.keys, *self._piece.meters)]
+        return sorted({*self._starts, self._piece.duration, *changes})
+
+    def _mark(self, measure: Any, start: Fraction, end: Fraction) -> None:
+        """Put in what is in force from some place in the measure, and its bar lines."""
+        from music21 import bar, meter, tempo
+        from music21.stream.enums import ShowNumber
+
+        for onset, key in self._piece.keys:
+            if start <= onset < end:
+                measure.insert(_time(onset - start), _signature(key))
+        for onset, signature in self._piece.meters:
+            if start <= onset < end and signature is not None:
+                measure.insert(_time(onset - start), meter.TimeSignature(signature.name))
+        if start == 0 and value_at(self._piece.meters, ZERO) is None:
+            measure.insert(0, meter.SenzaMisuraTimeSignature())
+        if self._leads:
+            for onset, bpm in self._piece.tempos:
+                if start <= onset < end:
+                    mark = tempo.MetronomeMark(number=round(bpm), referent=1.0)
+                    measure.insert(_time(onset - start), mark)
+        left, right = self._lines.get(start), self._lines.get(end)
+        if left is not None and left.kind.endswith(":"):
+            measure.leftBarline = bar.Repeat(direction="start")
+        if right is not None and right.kind.startswith(":"):
+            measure.rightBarline = bar.Repeat(direction="end")
+        elif right is not None and right.kind in ("||", "|]"):
+            measure.rightBarline = bar.Barline("final" if right.kind == "|]" else "double")
+        full = value_at(self._piece.meters, start)
+        if full is None:
+            return
+        missing = full.bar_quarters - (end - start)
+        if missing > 0:
+            measure.showNumber = ShowNumber.NEVER
+            if start == 0:
+                measure.paddingLeft = _time(missing)
+            else:
+                measure.paddingRight = _time(missing)
+
+    def _fill(self, measure: Any, lines: Sequence[Sequence[Symbol]], start: Fraction, end: Fraction) -> None:
+        from music21 import stream
+
+        found = [[symbol for symbol in line if start <= symbol.onset < end] for line in lines]
+        used = [line for line in found if line] or [symbols_of([Chord(start, end - start)], ())]
+        for line in used:
+            target = measure if len(used) == 1 else stream.Voice()
+            for symbol in line:
+                target.insert(_time(symbol.onset - start), music21_note(symbol))
+            if target is not measure:
+                measure.insert(0, target)
+
+    def _add_endings(self, built: Any, measures: Sequence[Any]) -> None:
+        """Bracket each ending: to the next repeat sign, a single measure if it is the last of its group."""
+        from music21 import spanner
+
+        for index, start in enumerate(self._starts):
+            line = self._lines.get(start)
+            if line is None or not line.ending:
+                continue
+            last = index
+            while last + 1 < len(measures) and not self._ends_bracket(self._ends[last]):
+                last += 1
+            if not any(self._closes(end) for end in self._ends[index : last + 1]):
+                last = index
+            bracket = spanner.RepeatBracket(measures[index : last + 1], number=line.ending)
+            built.insert(0, bracket)
+
+    def _ends_bracket(self, onset: Fraction) -> bool:
+        line = self._lines.get(onset)
+        return line is not None and (line.kind != "|" or bool(line.ending))
+
+    def _closes(self, onset: Fraction) -> bool:
+        line = self._lines.get(onset)
+        return line is not None and line.kind.startswith(":")
+
+
+def _finish(built: Any, measure: Any, *, is_drum: bool) -> None:
+    """Add what a reader of the page needs besides notes: a clef, accidentals, beams."""
+    from music21 import clef, exceptions21
+
+    measure.clef = clef.PercussionClef() if is_drum else clef.bestClef(built, recurse=True)
+    built.makeAccidentals(inPlace=True)
+    with contextlib.suppress(exceptions21.StreamException):  # there are no beams without a meter
+        built.makeBeams(inPlace=True)
+
+
+def _time(time: Fraction) -> Any:
+    from music21.common.numberTools import opFrac
+
+    return opFrac(time)
+
+
+def _signature(key: Key | None) -> Any:
+    from music21 import key as keys
+
+    if key is None:
+        return keys.KeySignature(0)
+    return keys.Key(key.tonic.replace("b", "-"), key.mode)
+
+
+def _instrument(part: Part, number: int) -> Any:
+    from music21 import instrument
+
+    found = instrument.UnpitchedPercussion() if part.is_drum else instrument.Instrument()
+    if not part.is_drum:
+        found.midiProgram = part.program
+    found.partId, found.instrumentId = f"P{number}", f"I{number}"
+    found.partName = found.instrumentName = part.name
+    return found
