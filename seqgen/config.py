@@ -64,7 +64,7 @@ class IndexConfig(_Strict):
 class ModelConfig(_Strict):
     """The network."""
 
-    cell: Cell = "lstm"
+    cell: Cell = "gru"
     layers: PositiveInt = 2
     hidden_size: PositiveInt = 256
     embedding_size: PositiveInt = 128

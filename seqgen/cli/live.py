@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SMOOTHING = 0.98
 SAMPLE_TOKENS = 160
 SAMPLE_LINES = 4
+SAMPLE_WIDTH = 100
+SAMPLE_TEMPERATURE = 0.8
 
 
 def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensorboard: Path | None) -> None:
@@ -76,11 +78,28 @@ def _tell_validation(step: "Step", score: "Score", loss: float, unit: str) -> No
 
 
 def _show_sample(view: "Progress", output: Path, seed: int) -> None:
-    from seqgen.sampling.engine import preview
+    for line in _preview(output, seed).strip().splitlines()[:SAMPLE_LINES]:
+        view.console.print(f"  | {line[:SAMPLE_WIDTH]}", style="dim")
 
-    text = preview(output, tokens=SAMPLE_TOKENS, seed=seed)
-    for line in text.strip().splitlines()[:SAMPLE_LINES]:
-        view.console.print(f"  | {line[:100]}", style="dim")
+
+def _preview(output: Path, seed: int) -> str:
+    """Return a sample of the best model so far; of music only what can be shown as text."""
+    from seqgen.artifacts import load_artifact
+    from seqgen.sampling.engine import SampleConfig, Sampler, collect
+    from seqgen.sampling.outputs import make_piece, natural_format
+
+    artifact = load_artifact(output, verify=False)
+    form = natural_format(artifact.tokenizer)
+    if form not in ("text", "abc"):
+        return ""
+    config = SampleConfig(length=SAMPLE_TOKENS, seed=seed, temperature=SAMPLE_TEMPERATURE)
+    (sample,) = collect(Sampler(artifact).generate(config))
+    if form == "text":
+        return sample.text
+    from seqgen.music.write import write_abc
+
+    abc = write_abc([make_piece(artifact.tokenizer, sample.tokens, "")])
+    return "\n".join(line for line in abc.splitlines() if line[1:2] != ":")  # the music without its headers
 
 
 def _write_events(events: Any, step: "Step") -> None:
