@@ -62,7 +62,8 @@ class TokenIndex:
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger]:
         """The type of the stored ids."""
-        return np.dtype(self.record["dtype"])
+        dtype: np.dtype[np.unsignedinteger] = np.dtype(self.record["dtype"])
+        return dtype
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ Id 0 is `<eos>`; where a level has an `<unk>`, that is id 1. Decoding never fail
 """
 
 import codecs
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.normalization import nfc
 from seqgen.data.vocab import EOS, UNK, Vocab, load_vocab
 from seqgen.errors import TokenError
 
@@ -148,8 +148,8 @@ class CharTokenizer(VocabTokenizer):
         return ["", REPLACEMENT, *self.tokens[2:]]
 
     @cached_property
-    def _table(self) -> Ids:
-        # The last entry stands for every code point beyond the largest one known.
+    def table(self) -> Ids:
+        """The id of every code point; the last entry stands for all beyond the largest one known."""
         points = np.array([ord(token) for token in self.tokens[2:]], dtype=np.int64)
         table = np.full(max(int(points.max(initial=0)), 127) + 2, UNK_ID, dtype=np.uint32)
         table[points] = np.arange(2, len(self.tokens), dtype=np.uint32)
@@ -159,9 +159,9 @@ class CharTokenizer(VocabTokenizer):
         """Return the id of every character of the normalised text."""
         text = prepare(as_text(content), self.vocab.options)
         if text.isascii():
-            return self._table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
+            return self.table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
         points = code_points(text)
-        return self._table[np.minimum(points, len(self._table) - 1)]
+        return self.table[np.minimum(points, len(self.table) - 1)]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text; an `<unk>` shows as U+FFFD."""
@@ -221,24 +221,22 @@ class ByteStream:
         return self._decoder.decode(b"", final=True)
 
 
-def char_vocab(
-    counts: Mapping[str, int], *, options: Mapping[str, Any] = {}, origin: Mapping[str, Any] = {}
-) -> Vocab:
-    """Make a character vocabulary, most frequent first.
+def ranked_vocab(level: str, counts: Mapping[str, int], *, unknown: int = 0, **fields: Any) -> Vocab:
+    """Make a vocabulary of symbols, most frequent first, after `<eos>` and `<unk>`.
 
     Args:
-        counts: How often each character occurs.
-        options: `normalize` (`nfc` or `none`), `lowercase`, and what was dropped.
-        origin: What the characters were counted in.
+        level: `char`, `word` or `note`.
+        counts: How often each symbol occurs.
+        unknown: How often others do.
+        fields: The other fields of the vocabulary.
     """
-    ranked = sorted(counts, key=lambda char: (-counts[char], char))
+    ranked = sorted(counts, key=lambda token: (-counts[token], token))
     return Vocab(
-        level="char",
-        modality="text",
+        level=level,
+        modality="music" if level == "note" else "text",
         tokens=(EOS, UNK, *ranked),
-        counts=(0, 0, *(counts[char] for char in ranked)),
-        options=options,
-        origin=origin,
+        counts=(0, unknown, *(counts[token] for token in ranked)),
+        **fields,
     )
 
 
@@ -252,7 +250,7 @@ def prepare(text: str, options: Mapping[str, Any]) -> str:
     """Lowercase and normalise a text as the options of a vocabulary say."""
     if options.get("lowercase"):
         text = text.lower()
-    return unicodedata.normalize("NFC", text) if options.get("normalize") == "nfc" else text
+    return nfc(text) if options.get("normalize") == "nfc" else text
 
 
 def as_text(content: "Content") -> str:
@@ -291,4 +289,16 @@ def make_tokenizer(vocab: Vocab) -> Tokenizer:
             return CharTokenizer(vocab)
         case "byte":
             return ByteTokenizer(vocab)
+        case "word":
+            from seqgen.data.words import WordTokenizer
+
+            return WordTokenizer(vocab)
+        case "subword":
+            from seqgen.data.subwords import SubwordTokenizer
+
+            return SubwordTokenizer(vocab)
+        case "note":
+            from seqgen.data.notes import NoteTokenizer
+
+            return NoteTokenizer(vocab)
     raise TokenError(f"level {vocab.level} is unknown to this seqgen; upgrade seqgen")

@@ -1,0 +1,155 @@
+"""A corpus as it is about to be encoded: divided into parts, text and music alike."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from seqgen.config import VocabConfig
+from seqgen.data.building import Notify, build_text_tokenizer, check_options, trimmed_vocab
+from seqgen.data.corpus import Corpus
+from seqgen.data.encoding import block_encoder
+from seqgen.data.notes import NoteTokenizer
+from seqgen.data.split import PartBlock, SplitPlan, plan_split, split_blocks
+from seqgen.data.tokenizers import Tokenizer, make_tokenizer
+from seqgen.data.tunes import SplitTune, Tunes, choose_encoding, read_tunes, split_tunes
+from seqgen.data.writer import Stretch, text_stretches, tune_stretches
+from seqgen.errors import TokenError
+
+
+class Material(Protocol):
+    """What vocabularies are built from and indexes are made of."""
+
+    @property
+    def how(self) -> str:
+        """How it is divided: `given`, `hash` or `position`."""
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are before any is cut."""
+
+    def build_tokenizer(
+        self, config: VocabConfig, level: str, *, origin: Mapping[str, Any], notify: Notify
+    ) -> Tokenizer:
+        """Build the vocabulary of the training part."""
+
+    def stretches(self, tokenizer: Tokenizer, dtype: DTypeLike) -> Iterable[Stretch]:
+        """Encode all of it."""
+
+
+class TextMaterial:
+    """A text corpus, read in constant memory, once to divide it and once for every use."""
+
+    def __init__(self, corpus: Corpus, shares: Sequence[float]) -> None:
+        self._corpus = corpus
+        self._shares = shares
+
+    @cached_property
+    def _plan(self) -> SplitPlan:
+        return plan_split(self._corpus, self._shares)
+
+    @property
+    def how(self) -> str:
+        """How it is divided: `given`, `hash` or `position`."""
+        return self._plan.how
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are before any is cut."""
+        return self._plan.documents
+
+    def _blocks(self) -> Iterator[PartBlock]:
+        return split_blocks(self._corpus, self._plan)
+
+    def build_tokenizer(
+        self, config: VocabConfig, level: str, *, origin: Mapping[str, Any], notify: Notify
+    ) -> Tokenizer:
+        """Build the vocabulary of the training part.
+
+        Raises:
+            ConfigError: If an option makes no sense at this level.
+            TokenError: If no vocabulary of that size comes out of it.
+        """
+        check_options(config, level)
+        return build_text_tokenizer(
+            self._blocks, config, level, size=self._corpus.size, origin=origin, notify=notify
+        )
+
+    def stretches(self, tokenizer: Tokenizer, dtype: DTypeLike) -> Iterable[Stretch]:
+        """Encode all of it."""
+        size = self._corpus.size
+        return text_stretches(self._blocks(), block_encoder(tokenizer, dtype, size=size), size=size)
+
+
+class MusicMaterial:
+    """A corpus of music; its tunes are parsed once and held in memory as symbol numbers."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        shares: Sequence[float],
+        tokenizer: Tokenizer | None,
+        wanted: str,
+        notify: Notify,
+    ) -> None:
+        self._corpus = corpus
+        self._shares = shares
+        self._given = tokenizer
+        self._wanted = wanted
+        self._notify = notify
+
+    @cached_property
+    def _tunes(self) -> Tunes:
+        if isinstance(self._given, NoteTokenizer):
+            return read_tunes(self._corpus, self._given.encoding)
+        encoding = choose_encoding(self._corpus, self._wanted)
+        if self._wanted == "auto":
+            why = "single-line tunes" if encoding.name == "melody" else "several parts, or played"
+            self._notify(f"note encoding {encoding.name} ({why}); --notes chooses")
+        return read_tunes(self._corpus, encoding)
+
+    @cached_property
+    def _split(self) -> tuple[str, list[SplitTune]]:
+        return split_tunes(self._tunes, self._shares)
+
+    @property
+    def how(self) -> str:
+        """How it is divided: `given`, `hash` or `position`."""
+        return self._split[0]
+
+    @property
+    def documents(self) -> int:
+        """How many tunes there are before any is cut."""
+        return len(self._tunes.documents)
+
+    def build_tokenizer(
+        self, config: VocabConfig, level: str, *, origin: Mapping[str, Any], notify: Notify
+    ) -> Tokenizer:
+        """Build the vocabulary of the training part.
+
+        Raises:
+            ConfigError: If an option makes no sense for music.
+            TokenError: If the training part is empty.
+        """
+        check_options(config, level)
+        names = list(self._tunes.symbols)
+        totals = np.zeros(len(names), dtype=np.int64)
+        for tune in self._split[1]:
+            if tune.part == 0:
+                totals += np.bincount(tune.symbols, minlength=len(names))
+        counts = Counter({name: int(total) for name, total in zip(names, totals, strict=True) if total})
+        if not counts:
+            raise TokenError("the training part is empty; give it a larger share with --split")
+        encoding = self._tunes.encoding
+        options = {"notes": encoding.name, "parameters": encoding.parameters()}
+        return make_tokenizer(trimmed_vocab(level, counts, config, options=options, origin=origin))
+
+    def stretches(self, tokenizer: Tokenizer, dtype: DTypeLike) -> Iterable[Stretch]:
+        """Encode all of it."""
+        if not isinstance(tokenizer, NoteTokenizer):
+            raise TokenError(f"a vocabulary of level {tokenizer.level} cannot encode music")
+        ids = tokenizer.encode_tokens(self._tunes.symbols).astype(dtype)
+        return tune_stretches(self._split[1], ids)

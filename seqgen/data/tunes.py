@@ -1,0 +1,282 @@
+"""Music files to token strings: parsed in parallel, and kept in the cache by content where that is slow."""
+
+import json
+import re
+import signal
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import cache, partial
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+import seqgen.music
+from seqgen.data.corpus import Corpus
+from seqgen.data.readers import UnreadableError
+from seqgen.data.sources import Skipped, Source
+from seqgen.data.split import PARTS, assign_parts, cut_edges
+from seqgen.data.vocab import canonical_hash
+from seqgen.errors import CorpusError, TokenError
+from seqgen.files import file_hash, replacing
+from seqgen.music.encodings import NoteEncoding, count_notes, note_encoding, suits_melody
+from seqgen.music.read import MusicUnit, parse_unit, split_music
+from seqgen.runtime import cache_dir, cpu_count
+
+_SAMPLED = 24
+_SUITED_SHARE = 0.9
+_WORTH_A_POOL = 48
+"""Tunes from which starting other processes pays."""
+_CHUNK = 16
+_CACHED_KINDS = ("abc", "score")
+
+
+class Reading(NamedTuple):
+    """What became of one tune: its tokens, parted by spaces, or why there are none."""
+
+    tokens: str
+    error: str = ""
+
+
+@dataclass
+class Tunes:
+    """All tunes of a corpus as tokens of one encoding.
+
+    Attributes:
+        symbols: The distinct tokens, in order of appearance.
+        documents: For each tune the numbers of its tokens in `symbols`.
+        digests: For each tune a 32-bit hash of its tokens: equal music, equal hash, whatever the title.
+        notes: For each tune the number of its notes.
+        sources: For each tune the file it is from.
+    """
+
+    encoding: NoteEncoding
+    symbols: dict[str, int] = field(default_factory=dict)
+    documents: list["array[int]"] = field(default_factory=list)
+    digests: list[int] = field(default_factory=list)
+    notes: list[int] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+
+    def add(self, source: Source, tokens: str) -> None:
+        """Add a tune."""
+        names = tokens.split(" ")
+        symbols = self.symbols
+        self.documents.append(array("I", [symbols.setdefault(name, len(symbols)) for name in names]))
+        self.digests.append(crc32(tokens.encode()))
+        self.notes.append(count_notes(names))
+        self.sources.append(source)
+
+
+def read_tunes(corpus: Corpus, encoding: NoteEncoding) -> Tunes:
+    """Read every tune of a corpus; what cannot be read is noted there.
+
+    Raises:
+        CorpusError: If something cannot be read and may not be skipped, or no tune is left.
+    """
+    tunes = Tunes(encoding)
+    plan = [(source, units, _load(source, encoding)) for source, units in _units(corpus)]
+    missing = [unit for _, units, known in plan if known is None for unit in units]
+    fresh = _parse_all(missing, encoding)
+    for source, units, known in plan:
+        readings = known if known is not None else [next(fresh) for _ in units]
+        if known is None:
+            _keep(source, encoding, readings)
+        for unit, (tokens, error) in zip(units, readings, strict=True):
+            if tokens:
+                tunes.add(source, tokens)
+            else:
+                corpus.skip(_skipped(unit, error))
+    corpus.require_content(len(tunes.documents))
+    return tunes
+
+
+def _skipped(unit: MusicUnit, error: str) -> Skipped:
+    """Take the place out of a message of the form `path:line: reason`, where it has one."""
+    found = re.fullmatch(rf"{re.escape(str(unit.path))}:(?:(\d+):)? (.*)", error, re.DOTALL)
+    line, reason = found.groups() if found else (None, error)
+    return Skipped(str(unit.path), reason, f"line {line or unit.line}" if line or unit.text else "")
+
+
+def _units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
+    for source in list(corpus.sources):
+        try:
+            yield source, split_music(source.path)
+        except CorpusError as error:
+            corpus.drop(source, UnreadableError(str(error).removeprefix(f"{source.name}: ")))
+
+
+def choose_encoding(corpus: Corpus, wanted: str) -> NoteEncoding:
+    """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it."""
+    if wanted != "auto":
+        return note_encoding(wanted)
+    units = [(source, unit) for source in corpus.sources for unit in _split_quietly(source)]
+    sample = units[:: max(1, len(units) // _SAMPLED)]
+    suited = [_suits(unit) for source, unit in sample if source.kind != "midi"]
+    enough = sum(suited) >= _SUITED_SHARE * max(len(sample), 1) and any(suited)
+    return note_encoding("melody" if enough else "remi")
+
+
+def _split_quietly(source: Source) -> list[MusicUnit]:
+    try:
+        return split_music(source.path)
+    except CorpusError:
+        return []  # read_tunes will say why
+
+
+def _suits(unit: MusicUnit) -> bool:
+    try:
+        return suits_melody(parse_unit(unit))
+    except CorpusError:
+        return False
+
+
+def _read_unit(unit: MusicUnit, *, name: str, parameters: Mapping[str, Any]) -> Reading:
+    try:
+        return Reading(
+            " ".join(note_encoding(name, parameters).encode(parse_unit(unit))), "it holds no notes"
+        )
+    except (CorpusError, TokenError) as error:
+        return Reading("", str(error))
+
+
+def _parse_all(units: Sequence[MusicUnit], encoding: NoteEncoding) -> Iterator[Reading]:
+    read = partial(_read_unit, name=encoding.name, parameters=encoding.parameters())
+    if len(units) < _WORTH_A_POOL or cpu_count() == 1:
+        yield from map(read, units)
+        return
+    done = 0
+    while done < len(units):
+        try:
+            with _pool(cpu_count()) as pool:
+                for reading in pool.map(read, units[done:], chunksize=_CHUNK):
+                    yield reading
+                    done += 1
+        except BrokenProcessPool:
+            # A tune made the reader crash. Until it is behind us, each gets a process of its own.
+            for unit in units[done : done + _CHUNK]:
+                yield _read_alone(unit, read)
+                done += 1
+
+
+def _read_alone(unit: MusicUnit, read: Callable[[MusicUnit], Reading]) -> Reading:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(read, unit).result()
+    except BrokenProcessPool:
+        return Reading("", f"{unit.place}: the reader crashed on it")
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Start processes that inherit no threads; Ctrl-C is left to the process that waits for them."""
+    from multiprocessing import get_all_start_methods, get_context
+
+    if "forkserver" in get_all_start_methods():
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        return ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@cache
+def reader_version() -> str:
+    """Return a hash of the code that reads music, so that readings of older code are not used."""
+    digest = sha256()
+    for path in sorted(Path(seqgen.music.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _place(source: Source, encoding: NoteEncoding) -> Path | None:
+    if source.kind not in _CACHED_KINDS:
+        return None
+    key = [
+        file_hash(source.path),
+        source.path.suffix,
+        encoding.name,
+        encoding.parameters(),
+        reader_version(),
+    ]
+    return cache_dir("notes") / f"{canonical_hash(key)[:32]}.json"
+
+
+def _load(source: Source, encoding: NoteEncoding) -> list[Reading] | None:
+    place = _place(source, encoding)
+    if place is None or not place.is_file():
+        return None
+    try:
+        return [Reading(*pair) for pair in json.loads(place.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError):
+        return None
+
+
+def _keep(source: Source, encoding: NoteEncoding, readings: Sequence[Reading]) -> None:
+    place = _place(source, encoding)
+    if place is not None:
+        with replacing(place) as aside:
+            aside.write_text(json.dumps(readings, ensure_ascii=False), encoding="utf-8")
+
+
+class SplitTune(NamedTuple):
+    """A tune, or a stretch of one, that belongs to one part."""
+
+    symbols: NDArray[np.uint32]
+    part: int
+    notes: int
+    opens: bool
+    closes: bool
+
+
+def split_tunes(tunes: Tunes, shares: Sequence[float]) -> tuple[str, list[SplitTune]]:
+    """Divide tunes among the parts as documents of text are: by content, or else each at a bar.
+
+    Returns:
+        How (`given`, `hash` or `position`), and the tunes in order.
+    """
+    given = any(source.part for source in tunes.sources)
+    parts = assign_parts(tunes.digests, shares)
+    if given:
+        parts = bytes(PARTS.index(source.part or PARTS[0]) for source in tunes.sources)
+    if given or all(part in parts for part, share in enumerate(shares) if share > 0):
+        whole = zip(tunes.documents, parts, tunes.notes, strict=True)
+        stretches = [SplitTune(_numbers(symbols), part, notes, True, True) for symbols, part, notes in whole]
+        return "given" if given else "hash", stretches
+    names = list(tunes.symbols)
+    is_bar = np.array([name.startswith("Bar") for name in names])
+    is_note = np.array([count_notes([name]) for name in names])
+    return "position", [
+        stretch
+        for document in tunes.documents
+        for stretch in _cut_tune(_numbers(document), shares, is_bar, is_note)
+    ]
+
+
+def _numbers(document: "array[int]") -> NDArray[np.uint32]:
+    return np.frombuffer(document, dtype=np.uint32)
+
+
+def _cut_tune(
+    symbols: NDArray[np.uint32],
+    shares: Sequence[float],
+    is_bar: NDArray[np.bool_],
+    is_note: NDArray[np.int64],
+) -> Iterator[SplitTune]:
+    bars = np.flatnonzero(is_bar[symbols])
+    edges = [0]
+    for edge in cut_edges(len(symbols), shares)[1:-1]:
+        later = bars[np.searchsorted(bars, edge) :]
+        edges.append(int(later[0]) if len(later) and 0 < edge < len(symbols) else edge)
+    for part, (start, end) in enumerate(pairwise([*edges, len(symbols)])):
+        if start < end:
+            notes = int(is_note[symbols[start:end]].sum())
+            yield SplitTune(symbols[start:end], part, notes, True, end == len(symbols))
