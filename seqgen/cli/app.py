@@ -13,9 +13,12 @@ import typer
 
 from seqgen import __version__
 from seqgen.cli.console import complain
+from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.evaluate import evaluate
+from seqgen.cli.index import index
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
+from seqgen.cli.vocab import vocab
 from seqgen.errors import SeqgenError
 
 app = typer.Typer(
@@ -47,6 +50,9 @@ def _options(
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(vocab)
+app.command()(index)
+app.add_typer(corpus_app, name="corpus")
 
 
 # The base of every usage error. typer carries its own copy of click from 0.26 on, so it is asked for it.

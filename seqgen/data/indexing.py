@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from seqgen.data.catalogue import manifest_terms
 from seqgen.data.corpus import Corpus, open_corpus, summarize, write_report
 from seqgen.data.index import FORMAT, KIND, METADATA, REPORT, VOCAB, TokenIndex, is_index
 from seqgen.data.material import Material, MusicMaterial, TextMaterial
-from seqgen.data.tokenizers import UNK_ID, Tokenizer, load_tokenizer
+from seqgen.data.tokenizers import EOS_ID, UNK_ID, Tokenizer, load_tokenizer, make_tokenizer
 from seqgen.data.tunes import reader_version
 from seqgen.data.vocab import canonical_hash
-from seqgen.data.writer import count_parts, write_parts
+from seqgen.data.writer import Stretch, count_parts, write_parts
 from seqgen.errors import ArtifactError, ConfigError, TokenError
 from seqgen.runtime import cache_dir
 
@@ -103,7 +103,18 @@ def build_vocab(
     """
     job = _Job(corpus, config, None, None, notify)
     tokenizer = job.build_tokenizer()
-    counts = count_parts(job.material.stretches(tokenizer, np.uint32), tokenizer.unk_id)
+    seen = np.zeros(len(tokenizer.tokens), dtype=np.int64)
+
+    def noting() -> Iterator[Stretch]:
+        for stretch in job.material.stretches(tokenizer, np.uint32):
+            if stretch.part == 0:
+                seen[:] += np.bincount(stretch.encoded.ids, minlength=len(seen))
+            yield stretch
+
+    counts = count_parts(noting(), tokenizer.unk_id)
+    if not tokenizer.counts:
+        seen[EOS_ID] = 0  # no level counts the ends of documents
+        tokenizer = make_tokenizer(replace(tokenizer.vocab, counts=tuple(seen.tolist())))
     job.tell_skipped()
     return VocabSummary(tokenizer, counts, job.material.documents, job.material.how)
 

@@ -1,0 +1,47 @@
+"""Options that several commands share, and how their values are read."""
+
+from typing import Annotated, Any
+
+import typer
+
+from seqgen.errors import ConfigError
+
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CORPUS...", help="Files, folders, globs, - for standard input, or catalogue names."
+    ),
+]
+Split = Annotated[str | None, typer.Option(help="Shares of train/valid/test, such as 90/5/5.")]
+Documents = Annotated[str | None, typer.Option(help="files, lines or paragraphs: what a document is.")]
+Column = Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl: name or number.")]
+Encoding = Annotated[str | None, typer.Option(help="Of text files; utf-8 unless given.")]
+OnError = Annotated[str | None, typer.Option(help="fail or skip; unless given, music files are skipped.")]
+
+
+def parse_shares(text: str | None) -> list[float] | None:
+    """Read shares such as 90/5/5.
+
+    Raises:
+        ConfigError: If they are not three numbers, the first above 0.
+    """
+    if text is None:
+        return None
+    try:
+        shares = [float(part) for part in text.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or not min(shares) >= 0 or not 0 < shares[0] < float("inf"):
+        raise ConfigError(f"--split {text}: expected three shares train/valid/test, such as 90/5/5")
+    return shares
+
+
+def given_values(**dotted: Any) -> dict[str, Any]:
+    """Return the options that were given as nested configuration values.
+
+    Args:
+        dotted: Values by dotted key with `__` for the dot; None where an option was not given.
+    """
+    from seqgen.config import nest
+
+    return nest({key.replace("__", "."): value for key, value in dotted.items() if value is not None})

@@ -1,0 +1,81 @@
+"""`seqgen vocab`: from a corpus to a vocabulary."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqgen.cli.console import notice, show_table
+from seqgen.cli.options import Column, Documents, Encoding, Names, OnError, Split, given_values, parse_shares
+
+if TYPE_CHECKING:
+    from seqgen.data.indexing import VocabSummary
+
+_RAREST = 8
+
+
+def vocab(
+    corpus: Names,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")],
+    level: Annotated[str, typer.Option(help="auto, char, byte, word, subword or note.")] = "auto",
+    min_count: Annotated[int | None, typer.Option(help="Leave out what is seen less often.")] = None,
+    max_size: Annotated[int | None, typer.Option(help="Most tokens; for subwords 8000 unless given.")] = None,
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Read all letters as lower case.")] = False,
+    normalize: Annotated[
+        str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")
+    ] = None,
+    subword: Annotated[str | None, typer.Option(help="unigram or bpe.")] = None,
+    notes: Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")] = None,
+    split: Split = None,
+    documents: Documents = None,
+    column: Column = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+) -> None:
+    """Make the vocabulary of a corpus, counted in its training part.
+
+    Example: seqgen vocab book.txt --level word --min-count 2 -o book.json
+    """
+    from seqgen.config import build_config
+    from seqgen.data.indexing import build_vocab
+
+    values = given_values(
+        vocab__level=level,
+        vocab__min_count=min_count,
+        vocab__max_size=max_size,
+        vocab__lowercase=lowercase,
+        vocab__normalize=normalize,
+        vocab__subword=subword,
+        vocab__notes=notes,
+        index__split=parse_shares(split),
+        corpus__documents=documents,
+        corpus__column=column,
+        corpus__encoding=encoding,
+        corpus__on_error=on_error,
+    )
+    summary = build_vocab(corpus, build_config(values, source="options"), notify=notice)
+    summary.tokenizer.save(output)
+    _show(summary, output)
+
+
+def _show(summary: "VocabSummary", output: Path) -> None:
+    tokenizer = summary.tokenizer
+    parts = [
+        (
+            part,
+            f"{counts['documents']:,}",
+            f"{counts['tokens']:,}",
+            f"{counts['unknown']:,}",
+            f"{1 - counts['unknown'] / counts['tokens']:.2%}" if counts["tokens"] else "-",
+        )
+        for part, counts in summary.counts.items()
+    ]
+    show_table(parts, headings=("part", "documents", "tokens", "unknown", "coverage"))
+    kept = [(count, token) for token, count in zip(tokenizer.tokens, tokenizer.counts, strict=True) if count]
+    rarest = ", ".join(f"{token!r} {count:,}" for count, token in kept[-1 : -_RAREST - 1 : -1])
+    notice(f"rarest kept: {rarest}")
+    divided = {"given": "in parts of its own", "hash": "divided by content", "position": "cut by position"}
+    notice(
+        f"{output}: {tokenizer.level} level, {len(tokenizer.tokens):,} tokens, "
+        f"from {summary.documents:,} documents {divided[summary.how]}"
+    )
