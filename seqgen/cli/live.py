@@ -1,6 +1,7 @@
 """What `seqgen train` shows while it works: a live line on a terminal, plain lines in a log."""
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from seqgen.evaluation import Score
     from seqgen.training.loop import Step
 
-SMOOTHING = 0.98
+RECENT_STEPS = 50
+"""The training loss shown is the mean of so many steps."""
 SAMPLE_TOKENS = 160
 SAMPLE_LINES = 4
 SAMPLE_WIDTH = 100
@@ -27,18 +29,18 @@ def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensor
     """Draw the steps of a training on stderr as they come, with a short sample after each new best."""
     unit = "chars" if index.tokenizer.level == "char" else "tokens"
     view = _live_view() if sys.stderr.isatty() else None
-    smoothed: float | None = None
+    recent: deque[float] = deque(maxlen=RECENT_STEPS)
     with view or nullcontext(), _event_writer(tensorboard) as events:
         task = view.add_task("", total=1.0, loss="", speed="", valid="") if view else None
         for step in steps:
-            smoothed = step.loss_nats if smoothed is None else smoothed
-            smoothed = SMOOTHING * smoothed + (1 - SMOOTHING) * step.loss_nats
+            recent.append(step.loss_nats)
+            loss = sum(recent) / len(recent)
             if view and task is not None:
-                _advance(view, task, step, smoothed, unit)
+                _advance(view, task, step, loss, unit)
             if events:
                 _write_events(events, step)
             if step.validation:
-                _tell_validation(step, step.validation, smoothed, unit)
+                _tell_validation(step, step.validation, loss, unit)
                 if step.is_best and view:
                     _show_sample(view, output, step.step)
             if step.stopped_early:

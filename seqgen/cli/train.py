@@ -43,6 +43,13 @@ def train(
     config_file: Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")] = None,
     settings: Annotated[list[str] | None, _SET] = None,
     vocab: Annotated[Path | None, typer.Option(help="Use this vocabulary instead of building one.")] = None,
+    min_count: Annotated[
+        int | None, typer.Option(help="Rarer tokens are read as <unk>.")
+    ] = None,
+    max_size: Annotated[int | None, typer.Option(help="Most tokens to keep; of subwords, how many.")] = None,
+    lowercase: Annotated[bool | None, typer.Option(help="Read text in lower case.")] = None,
+    subword: Annotated[str | None, typer.Option(help="unigram or bpe.")] = None,
+    notes: Annotated[str | None, typer.Option(help="auto, melody or remi.")] = None,
     split: Annotated[str | None, typer.Option(help="Shares of train/valid/test, such as 90/5/5.")] = None,
     documents: Annotated[str | None, typer.Option(help="files, lines or paragraphs.")] = None,
     column: Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl.")] = None,
@@ -60,6 +67,11 @@ def train(
 
     flags = {
         "vocab.level": level,
+        "vocab.min_count": min_count,
+        "vocab.max_size": max_size,
+        "vocab.lowercase": lowercase,
+        "vocab.subword": subword,
+        "vocab.notes": notes,
         "model.cell": cell,
         "model.layers": layers,
         "model.hidden_size": hidden_size,
