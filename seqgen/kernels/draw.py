@@ -164,7 +164,7 @@ def _narrow(weights: Any, low: Any, middle: Any, high: Any, enough: Any) -> Any:
 @compiled
 def _units_from(weights: Any, threshold: Any) -> Any:
     """Count the units of all weights that reach a threshold."""
-    units = 0
+    units: Any = 0
     for i in range(len(weights)):
         units += np.int64((weights[i] if weights[i] >= threshold else ZERO) * UNIT)
     return units
@@ -174,7 +174,7 @@ def _units_from(weights: Any, threshold: Any) -> Any:
 def _invert(weights: Any, uniform: Any) -> Any:
     """Return the first token at which the running sum of the weights exceeds `uniform` of their total."""
     target = np.int64(uniform * _units_from(weights, ZERO))
-    passed = 0
+    passed: Any = 0
     for i in range(len(weights)):
         passed += np.int64(weights[i] * UNIT)
         if passed > target:

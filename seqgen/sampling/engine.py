@@ -8,13 +8,12 @@ size, chunk size and number of threads, because nothing in it depends on the oth
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.artifacts import Artifact, load_artifact
+from seqgen.artifacts import Artifact
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder, Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels.decode import ENDED, Decoder, DecodeState
@@ -270,15 +269,3 @@ def collect(events: Iterable[Event]) -> Iterator[Sample]:
         else:
             yield Sample(event.sequence, tokens, "".join(texts), logprob, event.reason)
             tokens, texts, logprob = [], [], 0.0
-
-
-def preview(path: Path, *, tokens: int, seed: int) -> str:
-    """Return one short sample of a model as text: a tune as the names of its tokens.
-
-    Args:
-        path: The model directory.
-        tokens: How many tokens at most.
-    """
-    sampler = Sampler(load_artifact(path, verify=False))
-    (sample,) = collect(sampler.generate(SampleConfig(length=tokens, seed=seed)))
-    return sample.text or " ".join(sampler.tokenizer.tokens[token] for token in sample.tokens)

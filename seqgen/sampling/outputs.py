@@ -61,7 +61,7 @@ def natural_format(tokenizer: Tokenizer) -> Format:
     """Return text for text, ABC for single-line tunes, MIDI for other music."""
     if tokenizer.modality == "text":
         return "text"
-    return "abc" if tokenizer.vocab.options.get("encoding") == "melody" else "midi"
+    return "abc" if tokenizer.vocab.options.get("notes") == "melody" else "midi"
 
 
 def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iterator[str]:

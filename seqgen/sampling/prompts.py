@@ -1,5 +1,6 @@
 """Prompts: what a sample goes on from, as text or as a tune, in the tokens of the model."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import CorpusError
 
 FINAL_BAR = "Bar_|]"
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # how a subword vocabulary names a byte
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,24 @@ def text_prompt(tokenizer: Tokenizer, text: str) -> Prompt:
 
 
 def _unknown_remarks(tokenizer: Tokenizer, text: str, ids: NDArray[np.int64]) -> tuple[str, ...]:
-    if tokenizer.level == "char":
-        strange = [char for char in dict.fromkeys(text) if tokenizer.unk_id in tokenizer.encode(char)]
-        listed = " ".join(ascii(char) if not char.isprintable() else char for char in strange)
-        return (f"the model has never seen {listed}; read as <unk>",) if strange else ()
-    unknown = int((ids == tokenizer.unk_id).sum())
-    if unknown:
-        return (f"the model has never seen {unknown} of the {len(ids)} tokens; read as <unk>",)
-    return ()
+    """Say which characters, or at word level how many words, the vocabulary lacks."""
+    if tokenizer.level == "word":
+        unknown = int((ids == tokenizer.unk_id).sum())
+        return (
+            (f"the model has never seen {unknown} of its {len(ids)} words; read as <unk>",) if unknown else ()
+        )
+    strange = [char for char in dict.fromkeys(text) if _is_strange(tokenizer, char)]
+    shown = " ".join(char if char.isprintable() else ascii(char) for char in strange)
+    rule = "read as <unk>" if tokenizer.unk_id is not None else "spelled as bytes"
+    return (f"the model has never seen {shown}; {rule}",) if strange else ()
+
+
+def _is_strange(tokenizer: Tokenizer, char: str) -> bool:
+    """Tell whether a character has no token of its own at a level that knows characters."""
+    ids = tokenizer.encode(char)
+    if tokenizer.unk_id is not None:
+        return tokenizer.unk_id in ids
+    return tokenizer.level == "subword" and any(_BYTE.fullmatch(tokenizer.tokens[i]) for i in ids)
 
 
 def tune_prompt(tokenizer: Tokenizer, path: Path) -> Prompt:
@@ -62,8 +74,7 @@ def tune_prompt(tokenizer: Tokenizer, path: Path) -> Prompt:
     remarks = [f"of {len(units)} tunes the first is used"] if len(units) > 1 else []
     if len(ids) and tokenizer.tokens[ids[-1]] == FINAL_BAR:
         ids = ids[:-1]  # with it the tune would be over
-    unknown = int((ids == tokenizer.unk_id).sum()) if tokenizer.unk_id is not None else 0
-    if unknown:
+    if unknown := int((ids == tokenizer.unk_id).sum()):
         remarks.append(f"the model has never seen {unknown} of the {len(ids)} tokens; read as <unk>")
     return Prompt("", ids, tuple(remarks))
 

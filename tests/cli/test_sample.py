@@ -7,7 +7,15 @@ import sys
 import pytest
 
 from seqgen.cli.app import run
-from tests.sampling.models import char_tokenizer, spelling_weights, write_model
+from seqgen.music.read import parse_unit, split_music
+from tests.sampling.models import (
+    TUNE,
+    abc_piece,
+    char_tokenizer,
+    note_tokenizer,
+    spelling_weights,
+    write_model,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -200,17 +208,114 @@ def test_text_streams_and_ctrl_c_leaves_with_130(speller):
     assert process.returncode == 130
 
 
-def test_sampling_imports_neither_torch_nor_music_libraries(model):
+@pytest.fixture
+def player(tmp_path):
+    """A model that always plays the same tune."""
+    tune = abc_piece(TUNE)
+    weights = spelling_weights(note_tokenizer([tune]), tune)
+    write_model(tmp_path / "player", note_tokenizer([tune]), cell="rnn", weights=weights)
+    return str(tmp_path / "player")
+
+
+def pitches(path):
+    return [[note.pitch for note in parse_unit(unit).parts[0].notes] for unit in split_music(path)]
+
+
+def test_a_single_line_tune_is_written_as_abc(player, sample, tmp_path):
+    code, out, err = sample(player, "--seed", 1)
+    assert (code, err) == (0, "")
+    assert out.startswith("X:1\nT:player, seed 1\nM:4/4\n")
+    (tmp_path / "again.abc").write_text(out)
+    assert pitches(tmp_path / "again.abc") == [[note.pitch for note in abc_piece(TUNE).parts[0].notes]]
+
+
+def test_several_tunes_are_one_numbered_book(player, sample, tmp_path):
+    assert sample(player, "--seed", 1, "--count", 3, "-o", tmp_path / "book.abc")[0] == 0
+    text = (tmp_path / "book.abc").read_text()
+    assert [line for line in text.splitlines() if line.startswith("X:")] == ["X:1", "X:2", "X:3"]
+    assert "T:player, seed 1, tune 3" in text
+    assert len(pitches(tmp_path / "book.abc")) == 3
+
+
+def test_the_suffix_of_the_output_picks_midi_or_musicxml(player, sample, tmp_path):
+    sample(player, "--seed", 1, "-o", tmp_path / "tune.mid")
+    sample(player, "--seed", 1, "-o", tmp_path / "tune.musicxml")
+    assert (tmp_path / "tune.mid").read_bytes().startswith(b"MThd")
+    assert b"<score-partwise" in (tmp_path / "tune.musicxml").read_bytes()
+
+
+def test_several_midi_files_are_numbered(player, sample, tmp_path):
+    sample(player, "--seed", 1, "--count", 2, "-o", tmp_path / "tune.mid")
+    assert sorted(path.name for path in tmp_path.glob("*.mid")) == ["tune-1.mid", "tune-2.mid"]
+
+
+def test_midi_goes_through_a_pipe_as_it_is(player):
+    process = piped(player, "--seed", 1, "--format", "midi")
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert out.startswith(b"MThd")
+
+
+def test_midi_is_refused_on_a_terminal(player):
+    reader, terminal = os.openpty()
+    command = [sys.executable, "-m", "seqgen", "sample", player, "--seed", "1", "--format", "midi"]
+    done = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, check=False)
+    os.close(terminal)
+    os.close(reader)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"seqgen: error: MIDI is no text for a terminal; use -o tune.mid")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", "2", "--format", "midi"], "a midi file holds one tune; write 2 of them with -o"),
+        (["--stop", "x"], "--stop: this model makes music, which has no text to stop at"),
+        (["--prompt", "absent.abc"], "absent.abc: No such file or directory"),
+        (["--format", "text"], "--format text: this model makes music; choose --format abc, midi"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_for_music_is_one_line_and_exit_1(player, sample, arguments, message):
+    code, out, err = sample(player, "--seed", "1", *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"seqgen: error: {message}")
+
+
+def test_a_tune_that_was_cut_is_written_and_told(player, sample):
+    code, out, err = sample(player, "--seed", 1, "--length", 6)
+    assert code == 0
+    assert out.splitlines()[-1] == "|: AB"
+    assert err == "seqgen: 1 of 1 tunes were cut at --length 6\n"
+
+
+def test_a_tune_file_is_gone_on_from(player, sample, tmp_path):
+    (tmp_path / "start.abc").write_text("X:1\nM:4/4\nL:1/8\nK:D\nd8|]\n")
+    code, out, _ = sample(player, "--seed", 1, "--prompt", tmp_path / "start.abc", "--format", "tokens")
+    assert code == 0
+    assert out.startswith("Key_D-major Meter_4/4 ")
+
+
+def test_json_lines_of_music_hold_its_tokens(player, sample):
+    record = json.loads(sample(player, "--seed", 1, "--format", "json")[1])
+    assert record["tokens"].startswith("Key_D-major Meter_4/4 Unit_1/2 ")
+    assert len(record["ids"]) == len(record["tokens"].split())
+
+
+def test_sampling_text_and_abc_imports_neither_torch_nor_music_libraries(model, player):
     script = (
         "import sys\n"
         "from seqgen.cli.app import run\n"
-        f"code = run(['sample', {model!r}, '--seed', '1', '--top-k', '5', '--prompt', 'bad'])\n"
+        f"codes = [run(['sample', {model!r}, '--seed', '1', '--top-k', '5', '--prompt', 'bad'])]\n"
+        f"codes += [run(['sample', {player!r}, '--seed', '1'])]\n"
         "heavy = {'torch', 'music21', 'miditok', 'symusic', 'sentencepiece', 'matplotlib', 'scipy', 'rich'}\n"
-        "print(code, sorted(set(sys.modules) & heavy), file=sys.stderr)\n"
+        "print(codes, sorted(set(sys.modules) & heavy), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr == "0 []\n"
+    assert done.stderr == "[0, 0] []\n"
     assert done.stdout.startswith("bad")
+    assert "T:player" in done.stdout
 
 
 def test_the_first_run_on_a_machine_tells_that_it_compiles(model, tmp_path):

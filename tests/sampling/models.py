@@ -1,19 +1,36 @@
 """Model directories with random weights, for tests of sampling."""
 
+from pathlib import Path
+
 import numpy as np
 
 from seqgen.artifacts import load_artifact, write_artifact
 from seqgen.config import build_config
 from seqgen.data.tokenizers import make_tokenizer
 from seqgen.data.vocab import EOS, UNK, Vocab
+from seqgen.music.encodings import note_encoding
+from seqgen.music.read import MusicUnit, parse_unit
 from tests.kernels.plain_decode import random_weights
 
 ALPHABET = "abcde .\n"
+TUNE = "X:1\nT:A reel\nM:4/4\nL:1/8\nK:D\n|: ABcd e2f2 | gfed c4 :| d8 |]\n"
 
 
 def char_tokenizer(alphabet=ALPHABET):
     tokens = (EOS, UNK, *alphabet)
     return make_tokenizer(Vocab(level="char", modality="text", tokens=tokens, options={"normalize": "nfc"}))
+
+
+def note_tokenizer(pieces, notes="melody"):
+    """Return a tokenizer that knows the tokens of some pieces."""
+    encoding = note_encoding(notes)
+    known = dict.fromkeys(token for piece in pieces for token in encoding.encode(piece))
+    options = {"notes": notes, "parameters": encoding.parameters()}
+    return make_tokenizer(Vocab(level="note", modality="music", tokens=(EOS, UNK, *known), options=options))
+
+
+def abc_piece(abc):
+    return parse_unit(MusicUnit(Path("tune.abc"), text=abc))
 
 
 def write_model(path, tokenizer=None, *, cell="lstm", end=0.0, config=None, weights=None, seed=0):
@@ -36,13 +53,13 @@ def write_model(path, tokenizer=None, *, cell="lstm", end=0.0, config=None, weig
     return load_artifact(path)
 
 
-def spelling_weights(tokenizer, text, *, again=False):
-    """Return the weights of a network that says `text`, then EOS, or `text` over and over.
+def spelling_weights(tokenizer, content, *, again=False):
+    """Return the weights of a network that says its content, then EOS, or its content over and over.
 
     Unit s of its one layer is +1 at step s and -1 otherwise: EOS, or the last unit, lights the first one, and
     each lights the next.
     """
-    ids = tokenizer.encode(text).tolist() + [0] * (not again)
+    ids = tokenizer.encode(content).tolist() + [0] * (not again)
     vocab, steps = len(tokenizer.tokens), len(ids)
     shapes = random_weights("rnn", vocab=vocab, embedding=1, hidden=steps, layers=1)
     weights = {name: np.zeros_like(array) for name, array in shapes.items()}

@@ -3,7 +3,7 @@ import pytest
 
 from seqgen.data.tokenizers import byte_vocab, make_tokenizer
 from seqgen.errors import ArtifactError, ConfigError
-from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect, in_order, preview
+from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect, in_order
 from seqgen.sampling.stops import Drawn
 from tests.kernels.plain_decode import plain_sample
 from tests.sampling.models import ALPHABET, char_tokenizer, spelling_weights, write_model
@@ -193,8 +193,3 @@ def test_a_diverged_model_is_told(tmp_path):
     sampler = Sampler(write_model(tmp_path / "n", weights=weights))
     with pytest.raises(ArtifactError, match="not finite"):
         samples(sampler)
-
-
-def test_a_preview_is_a_sample_as_text(tmp_path):
-    speller(tmp_path / "m", "a bad cab.")
-    assert preview(tmp_path / "m", tokens=5, seed=1) == "a bad"
