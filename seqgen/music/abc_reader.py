@@ -12,7 +12,7 @@ from fractions import Fraction
 from seqgen.errors import CorpusError
 from seqgen.music import abc_fields
 from seqgen.music.abc_voice import Event, Group, Voice, build_piece, note_length, written_pitch
-from seqgen.music.pieces import Piece, Pitch
+from seqgen.music.pieces import Piece, Pitch, parse_ending
 
 _NOTE = r"(?:(?P<sign>\^\^|\^|__|_|=)(?P<micro>\d*/\d*)?)?(?P<letter>[A-Ga-g])(?P<marks>[,']*)"
 _LENGTH = r"\d*/*\d*"
@@ -322,10 +322,10 @@ class _Tune:
         opens = sign.endswith(":")
         plain = "|]" if sign.endswith("]") else "||" if "||" in sign or "[|" in sign else "|"
         kind = ":|:" if closes and opens else ":|" if closes else "|:" if opens else plain
-        self.voice.bar_line(kind, (token["volta"] or "").strip(",.-"))
+        self.voice.bar_line(kind, _read_ending(token["volta"] or ""))
 
     def _on_ending(self, token: re.Match[str]) -> None:
-        self.voice.bar_line("|", token[0].strip("[,.-"))
+        self.voice.bar_line("|", _read_ending(token[0]))
 
     def _on_late_ending(self, token: re.Match[str]) -> None:
         if not self.voice.is_at_bar or token.string[: token.start()].strip():
@@ -390,3 +390,8 @@ class _Tune:
     def _on_inline(self, token: re.Match[str]) -> None:
         letter, text = token["field"][0], token["field"][2:]
         self._field(letter, text)
+
+
+def _read_ending(text: str) -> str:
+    digits = text.strip("[,.-")
+    return parse_ending(digits) if digits else ""

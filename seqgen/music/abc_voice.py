@@ -25,7 +25,7 @@ LONGEST = Fraction(1024)
 """The longest note taken at its word, in quarters; a longer one is a slip of the pen."""
 SHORTEST = Fraction(1, 1024)
 
-_LENGTH = re.compile(r"(\d{0,4})(/{0,8})(\d{0,4})")
+_LENGTH = re.compile(r"(\d{0,4})(?:(/{1,8})(\d{0,4}))?")
 _pitch = lru_cache(maxsize=1024)(Pitch)
 
 
@@ -37,9 +37,10 @@ def note_length(text: str) -> Fraction:
         ValueError: If it is none, or not above zero.
     """
     match = _LENGTH.fullmatch(text)
-    if match is None or (len(match[2]) > 1 and match[3]) or (match[3] and not int(match[3])):
+    slashes, below = (match[2] or "", match[3] or "") if match else ("", "0")
+    if match is None or (len(slashes) > 1 and below) or (below and not int(below)):
         raise ValueError(f"cannot read the length {text[:12]!r}")
-    length = Fraction(int(match[1] or 1), int(match[3]) if match[3] else 2 ** len(match[2]))
+    length = Fraction(int(match[1] or 1), int(below) if below else 2 ** len(slashes))
     if not length:
         raise ValueError(f"a note of length {text}")
     return length

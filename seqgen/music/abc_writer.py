@@ -1,6 +1,8 @@
 """The ABC writer: pieces to tunes that read well and that other programs read alike.
 
-Accidentals are written wherever the two rules in use (they hold in their octave, or in all octaves) differ.
+Programs differ on how far an accidental holds: for its note alone, its octave or every octave of the bar.
+Here one is written at each note that the key does not give, and at each later note of its letter in the
+bar.
 """
 
 from collections.abc import Sequence
@@ -94,9 +96,7 @@ class _Line:
         self._changes = [
             (onset, field) for onset, field in _changes(piece) if with_tempos or not field.startswith("Q")
         ]
-        self._fifths = 0
-        self._in_octave: dict[tuple[str, int], int] = {}
-        self._in_any: dict[str, int] = {}
+        self._altered: set[str] = set()  # steps with an accidental in this bar
         self._text: list[str] = []
         self._current = ""
         self._bars_in_line = 0
@@ -144,8 +144,7 @@ class _Line:
             self._current += bar.ending if bar.kind in ("|", ":|") and bar.onset else f"[{bar.ending}"
         elif full and not opens:
             self._break_line()
-        self._in_octave.clear()
-        self._in_any.clear()
+        self._altered.clear()
 
     def _break_line(self) -> None:
         if self._current:
@@ -208,13 +207,11 @@ class _Line:
         return text
 
     def _pitch(self, pitch: Pitch) -> str:
-        natural = self._key.alter(pitch.step) if self._key else 0
-        place = (pitch.step, pitch.octave)
-        held = {self._in_octave.get(place, natural), self._in_any.get(pitch.step, natural)}
+        usual = self._key.alter(pitch.step) if self._key else 0
         sign = ""
-        if held != {pitch.alter}:
+        if pitch.alter != usual or pitch.step in self._altered:
             sign = _SIGNS[pitch.alter]
-            self._in_octave[place] = self._in_any[pitch.step] = pitch.alter
+            self._altered.add(pitch.step)
         if pitch.octave >= 5:
             return sign + pitch.step.lower() + "'" * (pitch.octave - 5)
         return sign + pitch.step + "," * (4 - pitch.octave)

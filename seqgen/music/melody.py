@@ -30,6 +30,7 @@ from seqgen.music.pieces import (
     Piece,
     Pitch,
     Tuplet,
+    parse_ending,
     parse_key,
     parse_meter,
     parse_pitch,
@@ -230,12 +231,6 @@ def _parse_bar(text: str) -> str:
     return text
 
 
-def _parse_ending(text: str) -> str:
-    if not _ENDING.fullmatch(text):
-        raise ValueError(f"{text!r} is no ending")
-    return text
-
-
 def _parse_tuplet(text: str) -> Tuplet:
     match = _TUPLET.fullmatch(text)
     if match is None:
@@ -250,7 +245,6 @@ def _parse_nothing(text: str) -> None:
 
 
 _LENGTH = re.compile(r"[1-9]\d{0,3}(?:/[1-9]\d{0,3})?")
-_ENDING = re.compile(r"[1-9]\d?(?:[,-][1-9]\d?){0,7}")
 _TUPLET = re.compile(r"([2-9]|1\d):([1-9]\d?)(?::([1-9]\d?))?")
 _VALUES: dict[str, Callable[[str], Any]] = {
     "Pitch": parse_pitch,
@@ -258,7 +252,7 @@ _VALUES: dict[str, Callable[[str], Any]] = {
     "Duration": _parse_length,
     "Unit": _parse_length,
     "Bar": _parse_bar,
-    "Ending": _parse_ending,
+    "Ending": parse_ending,
     "Tie": _parse_nothing,
     "Tuplet": _parse_tuplet,
     "Key": lambda text: None if text == "none" else parse_key(text),

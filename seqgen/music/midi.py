@@ -28,6 +28,8 @@ TICKS = 480
 """Ticks a quarter in MIDI files written here, unless a piece needs a finer grid."""
 VELOCITY = 80
 """The velocity of notes that have none of their own."""
+LONGEST = 50_000
+"""The quarters after which a file is taken to be broken: seven hours at 120 a minute."""
 DEFAULT_METER, DEFAULT_TEMPO = Meter(4, 4), 120.0
 """What a MIDI file means that names none, as the standard has it."""
 
@@ -51,6 +53,10 @@ def read_midi(path: Path) -> Piece:
         raise CorpusError(f"{path}: {_find_fault(data) or _first_line(error)}") from error
     if not piece.note_count:
         raise CorpusError(f"{path}: {_find_fault(data) or 'a MIDI file with no notes'}")
+    if piece.duration > LONGEST:
+        raise CorpusError(
+            f"{path}: a note ends after {int(piece.duration)} quarters; the file must be broken"
+        )
     return piece
 
 

@@ -42,6 +42,10 @@ def layers(part: Part) -> list[list[Chord]]:
         if end < chord.onset:
             line.append(Chord(end, chord.onset - end))
         line.append(chord)
+    end = max((line[-1].end for line in lines), default=ZERO)
+    for line in lines[1:]:
+        if line[-1].end < end:
+            line.append(Chord(line[-1].end, end - line[-1].end))
     return lines
 
 

@@ -6,6 +6,7 @@ notes that begin together. Bar lines, keys, meters and tempos belong to the piec
 Repeats are kept as written; `seqgen.music.playback` unfolds them.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -185,6 +186,20 @@ class Bar:
     onset: Fraction
     kind: str = "|"
     ending: str = ""
+
+
+_ENDING = re.compile(r"[1-9]\d?(?:[,-][1-9]\d?){0,7}")
+
+
+def parse_ending(text: str) -> str:
+    """Check the number of an ending, such as 1, 1,3 or 1-3.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not _ENDING.fullmatch(text):
+        raise ValueError(f"{text!r} is no ending")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

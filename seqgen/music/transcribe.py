@@ -28,6 +28,9 @@ _ZERO = Fraction(0)
 _GRIDS = ((Fraction(1, 4), 0.0), (Fraction(1, 3), 0.01), (Fraction(1, 8), 0.06), (Fraction(1, 6), 0.06))
 """Ways to divide a beat, and by how many quarters of total error each must be better to be chosen."""
 
+_KEYBOARDS = 8
+"""General MIDI programs below this are pianos and their kin."""
+
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 """How well each semitone above the tonic fits a key (Krumhansl and Kessler 1982)."""
@@ -57,9 +60,10 @@ def transcribe(piece: Piece) -> Piece:
     spelled = spelling(first.fifths if first is not None else 0)
     parts = []
     for part, notes in zip(piece.parts, snapped, strict=True):
-        cut = [part_ for note in notes for part_ in _cut_note(note, lines, spelled)]
-        filled = _fill(sorted(cut, key=_order), lines, bars[-1].onset if bars else end)
-        parts.append(replace(part, notes=mark_tuplets(filled, lines)))
+        for hand in _hands(notes, part):
+            cut = [cut for note in hand for cut in _cut_note(note, lines, spelled)]
+            filled = _fill(sorted(cut, key=_order), lines, bars[-1].onset if bars else end)
+            parts.append(replace(part, notes=mark_tuplets(filled, lines)))
     return replace(piece, parts=tuple(parts), keys=keys, meters=meters, bars=bars)
 
 
@@ -127,6 +131,16 @@ def _snap_part(part: Part) -> list[Note]:
             end = onset + grids.get(int(onset), Fraction(1, 4))
         snapped.append(replace(note, onset=onset, duration=end - onset, velocity=None))
     return snapped
+
+
+def _hands(notes: Sequence[Note], part: Part) -> list[list[Note]]:
+    """Give a keyboard part that overlaps itself and passes middle C two staves, one for each hand."""
+    pitches = [note.pitch.midi for note in notes if note.pitch is not None]
+    overlaps = any(before.end > after.onset for before, after in pairwise(notes))
+    if part.is_drum or part.program >= _KEYBOARDS or not overlaps or min(pitches) >= 60 or max(pitches) < 60:
+        return [list(notes)]
+    right = [note for note in notes if note.pitch is None or note.pitch.midi >= 60]
+    return [right, [note for note in notes if note.pitch is not None and note.pitch.midi < 60]]
 
 
 def _choose_grids(onsets: Iterable[Fraction]) -> dict[int, Fraction]:
