@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from seqgen.data.tokenizers import char_vocab, make_tokenizer
+from seqgen.data.tokenizers import make_tokenizer, ranked_vocab
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "rat", "run", "to", "its", "den"]
 
@@ -27,7 +27,7 @@ class MemoryCorpus:
         }
         counts = Counter("".join(self.parts["train"]))
         options = {"normalize": "nfc", "lowercase": False}
-        self.tokenizer = make_tokenizer(char_vocab(counts, options=options))
+        self.tokenizer = make_tokenizer(ranked_vocab("char", counts, options=options))
         self.content_hash = f"memory-{hash(tuple(documents))}"
         self.corpus_hash = self.content_hash
 

@@ -4,8 +4,9 @@ An embedded corpus is part of an installed package and needs no download; the ot
 into the cache. Manifests lie in `corpora/` of the repository, and in the package itself once installed.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,7 +39,7 @@ class Manifest:
     Attributes:
         package: The installed package that holds an embedded corpus, or `stdlib`.
         paths: Glob patterns below that package.
-        exclude: Patterns of what to leave out of them; `*` also matches `/`.
+        exclude: Patterns of files and folders to leave out of them; `*` also matches `/`.
         reader: How to read the files where their suffix does not say.
         terms: A file of the package whose text is shown before the corpus is used.
         files: What to fetch, where the corpus is not embedded.
@@ -156,12 +157,7 @@ def manifest_files(manifest: Manifest) -> Iterator[tuple[Path, str | None]]:
 
 
 def _embedded_files(manifest: Manifest, folder: Path) -> list[Path]:
-    paths = [
-        path
-        for pattern in manifest.paths
-        for path in sorted(folder.glob(pattern))
-        if path.is_file() and not _excluded(path.relative_to(folder), manifest)
-    ]
+    paths = [path for pattern in manifest.paths for path in sorted(_glob(folder, pattern, manifest.exclude))]
     if not paths:
         raise CorpusError(
             f"{manifest.name}: not in {folder}; this {manifest.package} comes without it, reinstall it"
@@ -169,8 +165,22 @@ def _embedded_files(manifest: Manifest, folder: Path) -> list[Path]:
     return paths
 
 
-def _excluded(path: Path, manifest: Manifest) -> bool:
-    return any(fnmatchcase(path.as_posix(), pattern) for pattern in manifest.exclude)
+def _glob(folder: Path, pattern: str, exclude: Sequence[str]) -> Iterator[Path]:
+    """Find files, without looking into excluded folders, of which the standard library has huge ones."""
+
+    def excluded(path: Path) -> bool:
+        name = path.relative_to(folder).as_posix()
+        return any(fnmatchcase(name, wanted) for wanted in exclude)
+
+    deep = pattern.startswith("**/")
+    if not deep:
+        yield from (path for path in folder.glob(pattern) if path.is_file() and not excluded(path))
+        return
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = [name for name in folders if not excluded(here / name)]
+        paths = (here / name for name in files if fnmatchcase(name, pattern[3:]))
+        yield from (path for path in paths if not excluded(path))
 
 
 def manifest_terms(manifest: Manifest) -> str | None:

@@ -44,7 +44,7 @@ class Corpus:
         kinds = [[source.kind, source.part] for source in self.sources]
         return canonical_hash([[*kind, digest] for kind, digest in zip(kinds, hashes, strict=True)])
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of all files as they lie on disk."""
         return sum(source.path.stat().st_size for source in self.sources)
@@ -79,11 +79,10 @@ class Corpus:
         """
         return read_blocks(source, self.config, on_skip=self.skip)
 
-    def blocks_again(self) -> Iterator[tuple[Source, Block]]:
+    def blocks_again(self) -> Iterator[Block]:
         """Read all sources as text once more, after `drop` took the unreadable ones away."""
         for source in self.sources:
-            for block in read_blocks(source, self.config, on_skip=lambda skipped: None, checked=True):
-                yield source, block
+            yield from read_blocks(source, self.config, on_skip=lambda skipped: None, checked=True)
 
     def drop(self, source: Source, error: UnreadableError) -> None:
         """Take an unreadable source away, or fail if `--on-error` says so."""

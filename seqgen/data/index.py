@@ -31,6 +31,7 @@ VOCAB = "vocab.json"
 REPORT = "corpus-report.json"
 PARTS = ("train", "valid", "test")
 COUNTS = ("tokens", "documents", "chars", "bytes", "notes", "unknown")
+"""What is counted in each part. Tokens include EOS; chars and bytes (UTF-8) are those of the text as read."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,7 @@ class TokenIndex:
         return _map(self.path / f"{part}.documents", np.dtype("<i8"))
 
     def counts(self, part: str) -> dict[str, int]:
-        """Return the tokens, documents, chars, bytes, notes and unknown tokens of a part.
-
-        Tokens include EOS. Chars and bytes (UTF-8) are those of the text as read, before normalisation.
-        """
+        """Return how many of each of `COUNTS` a part has."""
         counts: dict[str, int] = self.record["parts"][part]
         return counts
 

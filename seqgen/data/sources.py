@@ -24,6 +24,7 @@ MUSIC_KINDS = ("abc", "midi", "score")
 _TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PLAIN_SUFFIXES = frozenset({".txt", ".text", ".md", ".tokens", ".raw"})
 _SNIFFED_BYTES = 8192
+_ABC_TUNE = re.compile(rb"^X:\s*[0-9].*^K:", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -219,11 +220,14 @@ def _is_binary(path: Path) -> bool:
 
 def _spool_stdin() -> Source:
     """Copy standard input to a temporary file, because a corpus is read more than once."""
-    spool = tempfile.NamedTemporaryFile(prefix="seqgen-stdin-")  # noqa: SIM115  (lives as long as the source)
+    first = sys.stdin.buffer.read(_SNIFFED_BYTES)
+    suffix = ".mid" if first.startswith(b"MThd") else ".abc" if _ABC_TUNE.search(first) else ".txt"
+    spool = tempfile.NamedTemporaryFile(prefix="seqgen-stdin-", suffix=suffix)  # noqa: SIM115  (kept by the source)
+    spool.write(first)
     while chunk := sys.stdin.buffer.read(1 << 20):
         spool.write(chunk)
     spool.flush()
     path = Path(spool.name)
-    if path.stat().st_size == 0:
-        raise CorpusError("standard input: empty; pipe a text into it")
-    return Source(path, "text", "standard input", keep=spool)
+    if not first:
+        raise CorpusError("standard input is empty; pipe a text into it")
+    return Source(path, kind_of(path), "standard input", keep=spool)

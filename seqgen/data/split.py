@@ -6,7 +6,7 @@ ends instead. A corpus that comes in parts keeps them.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.data.blocks import Block, Offsets, char_count, char_offset, piece_chars, pieces
+from seqgen.data.blocks import BLOCK_BYTES, Block, Offsets, char_count, char_offset, piece_chars, pieces
 from seqgen.data.corpus import Corpus
+from seqgen.data.index import PARTS
 from seqgen.data.readers import UnreadableError
 from seqgen.data.sources import Source
-
-PARTS = ("train", "valid", "test")
+from seqgen.errors import CorpusError
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,13 @@ def cut_edges(length: int, shares: Sequence[float]) -> list[int]:
 
 def split_blocks(corpus: Corpus, plan: SplitPlan) -> Iterator[PartBlock]:
     """Read a corpus again, with every piece assigned to its part."""
+    return _gathered(_split_blocks(corpus, plan))
+
+
+def _split_blocks(corpus: Corpus, plan: SplitPlan) -> Iterator[PartBlock]:
     document = 0  # the number of the document that the next piece is of
     passed = 0  # characters of it that were in former blocks
-    for _, block in corpus.blocks_again():
+    for block in corpus.blocks_again():
         if plan.edges is None:
             yield _assigned(block, plan.parts, document)
         else:
@@ -164,11 +168,39 @@ def split_blocks(corpus: Corpus, plan: SplitPlan) -> Iterator[PartBlock]:
         document += len(block.starts) - (not block.closes)
 
 
+def _gathered(blocks: Iterable[PartBlock]) -> Iterator[PartBlock]:
+    """Join blocks of many small files, because every block costs a little time of its own."""
+    waiting: list[PartBlock] = []
+    size = 0
+    for block in blocks:
+        if size + len(block.data) > BLOCK_BYTES and waiting:
+            yield _join(waiting)
+            waiting, size = [], 0
+        waiting.append(block)
+        size += len(block.data)
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(blocks: list[PartBlock]) -> PartBlock:
+    if len(blocks) == 1:
+        return blocks[0]
+    shifts = np.cumsum([0, *(len(block.data) for block in blocks)])
+    return PartBlock(
+        b"".join(block.data for block in blocks),
+        np.concatenate([block.starts + shift for block, shift in zip(blocks, shifts, strict=False)]),
+        np.concatenate([block.ends + shift for block, shift in zip(blocks, shifts, strict=False)]),
+        *(np.concatenate(arrays) for arrays in zip(*(block[3:] for block in blocks), strict=True)),
+    )
+
+
 def _assigned(block: Block, parts: bytearray, document: int) -> PartBlock:
     count = len(block.starts)
     opens, closes = np.ones(count, dtype=bool), np.ones(count, dtype=bool)
     opens[0], closes[-1] = block.begins, block.closes
     numbers = np.frombuffer(parts[document : document + count], dtype=np.uint8)
+    if len(numbers) < count:
+        raise CorpusError("the corpus changed while it was read; try again")
     return PartBlock(block.data, block.starts, block.ends, numbers, opens, closes)
 
 

@@ -1,4 +1,4 @@
-"""Music files to token strings: parsed in parallel, and kept in the cache by content where that is slow."""
+"""Music files to token strings: parsed in parallel, and kept in the cache by the content of each file."""
 
 import json
 import re
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 import seqgen.music
 from seqgen.data.corpus import Corpus
+from seqgen.data.index import PARTS
 from seqgen.data.readers import UnreadableError
 from seqgen.data.sources import Skipped, Source
-from seqgen.data.split import PARTS, assign_parts, cut_edges
+from seqgen.data.split import assign_parts, cut_edges
 from seqgen.data.vocab import canonical_hash
 from seqgen.errors import CorpusError, TokenError
 from seqgen.files import file_hash, replacing
@@ -35,7 +36,6 @@ _SUITED_SHARE = 0.9
 _WORTH_A_POOL = 48
 """Tunes from which starting other processes pays."""
 _CHUNK = 16
-_CACHED_KINDS = ("abc", "score")
 
 
 class Reading(NamedTuple):
@@ -81,13 +81,15 @@ def read_tunes(corpus: Corpus, encoding: NoteEncoding) -> Tunes:
         CorpusError: If something cannot be read and may not be skipped, or no tune is left.
     """
     tunes = Tunes(encoding)
-    plan = [(source, units, _load(source, encoding)) for source, units in _units(corpus)]
-    missing = [unit for _, units, known in plan if known is None for unit in units]
-    fresh = _parse_all(missing, encoding)
-    for source, units, known in plan:
-        readings = known if known is not None else [next(fresh) for _ in units]
+    plan = []
+    for source, units in _units(corpus):
+        place = _place(source, encoding)
+        plan.append((source, units, place, _load(place)))
+    fresh = _parse_all([unit for _, units, _, known in plan if known is None for unit in units], encoding)
+    for source, units, place, known in plan:
+        readings = [next(fresh) for _ in units] if known is None else known
         if known is None:
-            _keep(source, encoding, readings)
+            _keep(place, readings)
         for unit, (tokens, error) in zip(units, readings, strict=True):
             if tokens:
                 tunes.add(source, tokens)
@@ -197,34 +199,21 @@ def reader_version() -> str:
     return digest.hexdigest()
 
 
-def _place(source: Source, encoding: NoteEncoding) -> Path | None:
-    if source.kind not in _CACHED_KINDS:
-        return None
-    key = [
-        file_hash(source.path),
-        source.path.suffix,
-        encoding.name,
-        encoding.parameters(),
-        reader_version(),
-    ]
-    return cache_dir("notes") / f"{canonical_hash(key)[:32]}.json"
+def _place(source: Source, encoding: NoteEncoding) -> Path:
+    key = [file_hash(source.path), source.path.suffix, encoding.name, encoding.parameters()]
+    return cache_dir("notes", reader_version()[:16]) / f"{canonical_hash(key)[:32]}.json"
 
 
-def _load(source: Source, encoding: NoteEncoding) -> list[Reading] | None:
-    place = _place(source, encoding)
-    if place is None or not place.is_file():
-        return None
+def _load(place: Path) -> list[Reading] | None:
     try:
         return [Reading(*pair) for pair in json.loads(place.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError):
-        return None
+    except (OSError, ValueError, TypeError):
+        return None  # never read, or damaged: read now
 
 
-def _keep(source: Source, encoding: NoteEncoding, readings: Sequence[Reading]) -> None:
-    place = _place(source, encoding)
-    if place is not None:
-        with replacing(place) as aside:
-            aside.write_text(json.dumps(readings, ensure_ascii=False), encoding="utf-8")
+def _keep(place: Path, readings: Sequence[Reading]) -> None:
+    with replacing(place) as aside:
+        aside.write_text(json.dumps(readings, ensure_ascii=False), encoding="utf-8")
 
 
 class SplitTune(NamedTuple):

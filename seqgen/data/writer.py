@@ -11,11 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from seqgen.data.blocks import piece_chars
 from seqgen.data.encoding import BlockEncoder, Encoded, in_threads
-from seqgen.data.split import PARTS, PartBlock
+from seqgen.data.index import COUNTS, PARTS
+from seqgen.data.split import PartBlock
 from seqgen.data.tunes import SplitTune
-
-COUNTS = ("tokens", "documents", "chars", "bytes", "notes", "unknown")
-"""What is counted in each part. Tokens include EOS; chars and bytes (UTF-8) are those of the text as read."""
 
 
 @dataclass(frozen=True, slots=True)
