@@ -96,6 +96,8 @@ class _Line:
         self._changes = [
             (onset, field) for onset, field in _changes(piece) if with_tempos or not field.startswith("Q")
         ]
+        # A bar that is short is short at its beginning at the start of a tune and after repeats.
+        self._short_starts = {ZERO} | {bar.onset for bar in piece.bars if ":" in bar.kind}
         self._altered: set[str] = set()  # steps with an accidental in this bar
         self._text: list[str] = []
         self._current = ""
@@ -158,21 +160,21 @@ class _Line:
             self._set_key(onset)
 
     def _set_key(self, onset: Fraction) -> None:
-        key = value_at(self._piece.keys, onset)
-        self._key = key
+        self._key = value_at(self._piece.keys, onset)
 
     def _write_notes(self, chords: Sequence[Chord], bar_start: Fraction, bar_end: Fraction | None) -> None:
         meter = value_at(self._piece.meters, bar_start)
         beat = _beam_quarters(meter)
-        shift = ZERO
-        if meter is not None and bar_end is not None and bar_start in self._short_starts():
-            shift = max(ZERO, meter.bar_quarters - (bar_end - bar_start))
+        origin = bar_start
+        if meter is not None and bar_end is not None and bar_start in self._short_starts:
+            origin = min(bar_start, bar_end - meter.bar_quarters)
         words: list[str] = []
-        left = 0
+        left, last_beat = 0, None
         for index, chord in enumerate(chords):
-            at_beat = (chord.onset - bar_start + shift) % beat == 0
-            if (at_beat and left <= 0) or not words:
+            beat_number = (chord.onset - origin) // beat
+            if left <= 0 and beat_number != last_beat:
                 words.append("")
+                last_beat = beat_number
             if chord.tuplet is not None:
                 left = chord.tuplet.count
                 words[-1] += _open_tuplet(chord.tuplet, chords[index : index + left], meter)
@@ -181,10 +183,6 @@ class _Line:
             left -= 1
         if words:
             self._current += (" " if self._current else "") + " ".join(words)
-
-    def _short_starts(self) -> set[Fraction]:
-        """Return where a bar that is short is short at its beginning: at the start and after repeats."""
-        return {ZERO} | {bar.onset for bar in self._piece.bars if ":" in bar.kind}
 
     def _write_chord(self, chord: Chord, ratio: Fraction) -> str:
         lengths = symbol_lengths(chord.duration * ratio)

@@ -79,6 +79,8 @@ def _split_abc(path: Path) -> list[MusicUnit]:
         data = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: {error.strerror}") from error
+    if not data.strip():
+        raise CorpusError(f"{path}: the file is empty")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -58,8 +58,7 @@ class RemiEncoding:
         """Return the piece of any tokens at all; misplaced ones are passed over."""
         tokenizer = _tokenizer(self)
         ids = [tokenizer.vocab[token] for token in tokens if token in tokenizer.vocab]
-        piece = piece_of_score(tokenizer.decode(ids))
-        return replace(piece, omitted=())
+        return piece_of_score(tokenizer.decode(ids)) if ids else Piece(parts=())
 
 
 def _in_quarters(meter: Meter | None) -> Meter | None:

@@ -122,7 +122,7 @@ class _Reader:
             found = found.scores[0]
         if any(inst.transposition is not None for inst in found.recurse().getElementsByClass("Instrument")):
             found = found.toSoundingPitch()
-        parts = [self._read_part(part, index == 0) for index, part in enumerate(found.parts or [found])]
+        parts = [self._read_part(part, index == 0) for index, part in enumerate(found.parts)]
         self._count_spanners(found)
         bars = tidy_bars(self.bars)
         kept = [part for part in parts if part.notes]

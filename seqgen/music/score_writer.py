@@ -118,7 +118,8 @@ class _Measures:
         from music21 import stream
 
         found = [[symbol for symbol in line if start <= symbol.onset < end] for line in lines]
-        used = [line for line in found if line] or [symbols_of([Chord(start, end - start)], ())]
+        silent = [symbols_of([Chord(start, end - start)], ())] if end > start else []
+        used = [line for line in found if line] or silent
         for line in used:
             target = measure if len(used) == 1 else stream.Voice()
             for symbol in line:
