@@ -64,7 +64,7 @@ class _Drop(torch.autograd.Function):
 def _apply(values: Tensor, mask: Mask) -> Tensor:
     if values.device.type == "cpu" and values.dtype == torch.float32:
         try:
-            from seqgen.kernels.pointwise import drop_units
+            from seqgen.kernels.masks import drop_units
         except ImportError:  # numba is not there
             pass
         else:

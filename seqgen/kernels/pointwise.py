@@ -1,221 +1,221 @@
-"""The pointwise work of one recurrent step, forward and backward, as one pass over memory each.
+"""The pointwise work of recurrent cells on a block of rows and units of one step, forward and backward.
 
-All forward functions take the same arrays, and so do all backward functions; a cell leaves some unused:
-
-    gates       (T, B, G·H)  in x·W_ih + b_ih, out the activated gates; backward: in those, out their gradient
-    recurrent   (B, G·H)     h·W_hh of this step, without bias
-    bias        (G·H,)       the recurrent bias
-    hidden_in   (T+1, B, H)  hidden state as step t consumes it, resets applied; the last is the last state
-    cell_in     (T+1, B, H)  the same for the LSTM's cell state
-    saved       (T, B, H)    what else the gradient needs: LSTM tanh(c), GRU the candidate's recurrent part
-    keep        (T+1, B)     0 where the state is reset before step t, else 1; the last row is 1
-    outputs     (T, B, H)
-
-    d_outputs   (T, B, H)    gradient of the outputs
-    d_hidden    (B, H)       gradient of hidden_in[t + 1]; afterwards hidden_in[t]'s, but for W_hh's part
-    d_cell      (B, H)       gradient of cell_in[t + 1]; afterwards of cell_in[t]
-    d_recurrent (T, B, G·H)  gradient of `recurrent`, for the cell where it is not that of `gates`
+`Pass` holds what a pass over a sequence reads and writes. A block is the rows `first` to `first + count` and
+the PANEL units from `unit`. Its sums come as (G, rows, PANEL) arrays, `incoming` from the inputs and
+`recurrent` from the state, without bias. Backward, `from_next` (rows, PANEL) is the gradient by way of the
+next step.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.activations import elementwise, sigmoid, tanh
+from seqgen.kernels.activations import sigmoid, tanh
+from seqgen.kernels.dispatch import choose_by_class
+from seqgen.kernels.jit import compiled
+from seqgen.kernels.lanes import LANES, fused, load, store
+from seqgen.kernels.products import PANEL
 
-Array = NDArray[np.float32]
+Floats = NDArray[np.float32]
+Operands = NDArray[np.float32] | NDArray[np.uint16]
+"""What GEMMs take: float32, or bfloat16 as its bits."""
 
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+
+class Pass(NamedTuple):
+    """A layer's memory for one sequence. Rows of operands may be longer than their contents."""
+
+    incoming: Operands
+    """(P, G·H): x·W_ih of each distinct input."""
+    reads: NDArray[np.int32]
+    """(T, B): the row of `incoming` that each step reads."""
+    bias: Floats
+    """(S, H): LSTM i, f, g, o; GRU r, z, candidate of the input, candidate of the state; RNN one."""
+    gates: Operands
+    """(T, B, G·H): activated gates; backward, the gradients of their sums."""
+    operand_in: Operands
+    """(T + 1, B, H): the hidden state each step consumes, as the product takes it."""
+    state_in: Floats
+    """(T + 1, B, H): the state each step consumes that is kept in float32: LSTM c, GRU h."""
+    saved: Operands
+    """(T, B, H): LSTM tanh(c); GRU the candidate's recurrent sum, backward its gradient."""
+    keep: Floats
+    """(T + 1, B): 0 where the state is reset before a step, else 1; the last row is 1."""
+    outputs: Floats
+    """(T, B, H); backward, their gradient."""
+    d_state: Floats
+    """(B, H): backward, the gradient that passes the step by the gates: LSTM of c, GRU of h."""
 
 
-@elementwise
-def lstm_forward(
-    t: int,
-    gates: Array,
-    recurrent: Array,
-    bias: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    outputs: Array,
+class Lstm(NamedTuple):
+    """Gates input, forget, candidate, output."""
+
+    gates: int = 4
+    joint: int = 4
+    """How many gates, the first ones, have one gradient for both their sums."""
+
+
+class Gru(NamedTuple):
+    """Gates reset, update, candidate."""
+
+    gates: int = 3
+    joint: int = 2
+
+
+class Rnn(NamedTuple):
+    """One sum, squashed."""
+
+    gates: int = 1
+    joint: int = 1
+
+
+_ONE = np.float32(1.0)
+
+
+@compiled
+def _lstm_forward(
+    cell: Lstm, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
 ) -> None:
-    """Take one LSTM step; gates are in the order input, forget, candidate, output."""
-    size = outputs.shape[2]
-    for row in range(outputs.shape[1]):
-        gate, product, kept = gates[t, row], recurrent[row], keep[t + 1, row]
-        before, after, hidden = cell_in[t, row], cell_in[t + 1, row], hidden_in[t + 1, row]
-        output, squashed = outputs[t, row], saved[t, row]
-        for j in range(size):
-            k, m, n = j + size, j + 2 * size, j + 3 * size
-            i = sigmoid(gate[j] + product[j] + bias[j])
-            f = sigmoid(gate[k] + product[k] + bias[k])
-            g = tanh(gate[m] + product[m] + bias[m])
-            o = sigmoid(gate[n] + product[n] + bias[n])
-            c = f * before[j] + i * g
+    size = data.outputs.shape[2]
+    bias_i, bias_f, bias_g, bias_o = data.bias[0], data.bias[1], data.bias[2], data.bias[3]
+    for r in range(count):
+        row = first + r
+        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        before, after, operand = data.state_in[t, row], data.state_in[t + 1, row], data.operand_in[t + 1, row]
+        output, squashed = data.outputs[t, row], data.saved[t, row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            i = sigmoid(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias_i, u))
+            f = sigmoid(load(incoming[1, r], j) + load(recurrent[1, r], j) + load(bias_f, u))
+            g = tanh(load(incoming[2, r], j) + load(recurrent[2, r], j) + load(bias_g, u))
+            o = sigmoid(load(incoming[3, r], j) + load(recurrent[3, r], j) + load(bias_o, u))
+            c = fused(f, load(before, u), i * g)
             squashed_c = tanh(c)
             h = o * squashed_c
-            gate[j], gate[k], gate[m], gate[n] = i, f, g, o
-            after[j], hidden[j] = c * kept, h * kept
-            squashed[j], output[j] = squashed_c, h
+            store(gate, u, i)
+            store(gate, u + size, f)
+            store(gate, u + 2 * size, g)
+            store(gate, u + 3 * size, o)
+            store(squashed, u, squashed_c)
+            store(after, u, c * kept)
+            store(operand, u, h * kept)
+            store(output, u, h)
 
 
-@elementwise
-def lstm_backward(
-    t: int,
-    gates: Array,
-    d_recurrent: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    d_outputs: Array,
-    d_hidden: Array,
-    d_cell: Array,
+@compiled
+def _lstm_backward(
+    cell: Lstm, data: Pass, t: int, first: int, count: int, unit: int, from_next: Floats
 ) -> None:
-    """Turn the activated gates of one LSTM step into the gradient of their sums."""
-    size = d_outputs.shape[2]
-    for row in range(d_outputs.shape[1]):
-        gate, before, squashed, kept = gates[t, row], cell_in[t, row], saved[t, row], keep[t + 1, row]
-        d_output, d_h_in, d_c_in = d_outputs[t, row], d_hidden[row], d_cell[row]
-        for j in range(size):
-            k, m, n = j + size, j + 2 * size, j + 3 * size
-            i, f, g, o, squashed_c = gate[j], gate[k], gate[m], gate[n], squashed[j]
-            d_h = d_output[j] + kept * d_h_in[j]
-            d_c = kept * d_c_in[j] + d_h * o * (_ONE - squashed_c * squashed_c)
-            gate[j] = d_c * g * i * (_ONE - i)
-            gate[k] = d_c * before[j] * f * (_ONE - f)
-            gate[m] = d_c * i * (_ONE - g * g)
-            gate[n] = d_h * squashed_c * o * (_ONE - o)
-            d_h_in[j], d_c_in[j] = _ZERO, d_c * f
+    size = data.outputs.shape[2]
+    for r in range(count):
+        row = first + r
+        gate, kept, before = data.gates[t, row], data.keep[t + 1, row], data.state_in[t, row]
+        squashed, d_output, d_cell = data.saved[t, row], data.outputs[t, row], data.d_state[row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            i, f = load(gate, u), load(gate, u + size)
+            g, o = load(gate, u + 2 * size), load(gate, u + 3 * size)
+            squashed_c = load(squashed, u)
+            d_h = fused(kept, load(from_next[r], j), load(d_output, u))
+            d_c = fused(kept, load(d_cell, u), d_h * o * (_ONE - squashed_c * squashed_c))
+            store(gate, u, d_c * g * i * (_ONE - i))
+            store(gate, u + size, d_c * load(before, u) * f * (_ONE - f))
+            store(gate, u + 2 * size, d_c * i * (_ONE - g * g))
+            store(gate, u + 3 * size, d_h * squashed_c * o * (_ONE - o))
+            store(d_cell, u, d_c * f)
 
 
-@elementwise
-def gru_forward(
-    t: int,
-    gates: Array,
-    recurrent: Array,
-    bias: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    outputs: Array,
+@compiled
+def _gru_forward(
+    cell: Gru, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
 ) -> None:
-    """Take one GRU step; gates are in the order reset, update, candidate."""
-    size = outputs.shape[2]
-    for row in range(outputs.shape[1]):
-        gate, product, kept = gates[t, row], recurrent[row], keep[t + 1, row]
-        before, hidden = hidden_in[t, row], hidden_in[t + 1, row]
-        output, candidate = outputs[t, row], saved[t, row]
-        for j in range(size):
-            k, m = j + size, j + 2 * size
-            r = sigmoid(gate[j] + product[j] + bias[j])
-            z = sigmoid(gate[k] + product[k] + bias[k])
-            recurrent_n = product[m] + bias[m]
-            n = tanh(gate[m] + r * recurrent_n)
-            h = n + z * (before[j] - n)
-            gate[j], gate[k], gate[m] = r, z, n
-            candidate[j], hidden[j], output[j] = recurrent_n, h * kept, h
+    size = data.outputs.shape[2]
+    bias_r, bias_z, bias_in, bias_own = data.bias[0], data.bias[1], data.bias[2], data.bias[3]
+    for r in range(count):
+        row = first + r
+        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        before, after, operand = data.state_in[t, row], data.state_in[t + 1, row], data.operand_in[t + 1, row]
+        output, candidate = data.outputs[t, row], data.saved[t, row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            reset = sigmoid(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias_r, u))
+            z = sigmoid(load(incoming[1, r], j) + load(recurrent[1, r], j) + load(bias_z, u))
+            own = load(recurrent[2, r], j) + load(bias_own, u)
+            n = tanh(fused(reset, own, load(incoming[2, r], j) + load(bias_in, u)))
+            h = fused(z, load(before, u) - n, n)
+            store(gate, u, reset)
+            store(gate, u + size, z)
+            store(gate, u + 2 * size, n)
+            store(candidate, u, own)
+            store(after, u, h * kept)
+            store(operand, u, h * kept)
+            store(output, u, h)
 
 
-@elementwise
-def gru_backward(
-    t: int,
-    gates: Array,
-    d_recurrent: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    d_outputs: Array,
-    d_hidden: Array,
-    d_cell: Array,
+@compiled
+def _gru_backward(
+    cell: Gru, data: Pass, t: int, first: int, count: int, unit: int, from_next: Floats
 ) -> None:
-    """Turn the activated gates of one GRU step into the gradient of their sums."""
-    size = d_outputs.shape[2]
-    for row in range(d_outputs.shape[1]):
-        gate, d_product, kept = gates[t, row], d_recurrent[t, row], keep[t + 1, row]
-        before, candidate = hidden_in[t, row], saved[t, row]
-        d_output, d_h_in = d_outputs[t, row], d_hidden[row]
-        for j in range(size):
-            k, m = j + size, j + 2 * size
-            r, z, n = gate[j], gate[k], gate[m]
-            d_h = d_output[j] + kept * d_h_in[j]
+    size = data.outputs.shape[2]
+    for r in range(count):
+        row = first + r
+        gate, kept, before = data.gates[t, row], data.keep[t + 1, row], data.state_in[t, row]
+        candidate, d_output, d_hidden = data.saved[t, row], data.outputs[t, row], data.d_state[row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            reset, z, n = load(gate, u), load(gate, u + size), load(gate, u + 2 * size)
+            d_h = fused(kept, load(from_next[r], j) + load(d_hidden, u), load(d_output, u))
             d_n = d_h * (_ONE - z) * (_ONE - n * n)
-            d_r = d_n * candidate[j] * r * (_ONE - r)
-            d_z = d_h * (before[j] - n) * z * (_ONE - z)
-            gate[j], gate[k], gate[m] = d_r, d_z, d_n
-            d_product[j], d_product[k], d_product[m] = d_r, d_z, d_n * r
-            d_h_in[j] = d_h * z
+            store(gate, u, d_n * load(candidate, u) * reset * (_ONE - reset))
+            store(gate, u + size, d_h * (load(before, u) - n) * z * (_ONE - z))
+            store(gate, u + 2 * size, d_n)
+            store(candidate, u, d_n * reset)
+            store(d_hidden, u, d_h * z)
 
 
-@elementwise
-def rnn_forward(
-    t: int,
-    gates: Array,
-    recurrent: Array,
-    bias: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    outputs: Array,
+@compiled
+def _rnn_forward(
+    cell: Rnn, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
 ) -> None:
-    """Take one step of a plain tanh network."""
-    for row in range(outputs.shape[1]):
-        gate, product, kept = gates[t, row], recurrent[row], keep[t + 1, row]
-        hidden, output = hidden_in[t + 1, row], outputs[t, row]
-        for j in range(outputs.shape[2]):
-            h = tanh(gate[j] + product[j] + bias[j])
-            gate[j], hidden[j], output[j] = h, h * kept, h
+    bias = data.bias[0]
+    for r in range(count):
+        row = first + r
+        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        operand, output = data.operand_in[t + 1, row], data.outputs[t, row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            h = tanh(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias, u))
+            store(gate, u, h)
+            store(operand, u, h * kept)
+            store(output, u, h)
 
 
-@elementwise
-def rnn_backward(
-    t: int,
-    gates: Array,
-    d_recurrent: Array,
-    hidden_in: Array,
-    cell_in: Array,
-    saved: Array,
-    keep: Array,
-    d_outputs: Array,
-    d_hidden: Array,
-    d_cell: Array,
+@compiled
+def _rnn_backward(
+    cell: Rnn, data: Pass, t: int, first: int, count: int, unit: int, from_next: Floats
 ) -> None:
-    """Turn the activations of one step into the gradient of their sums."""
-    for row in range(d_outputs.shape[1]):
-        gate, kept = gates[t, row], keep[t + 1, row]
-        d_output, d_h_in = d_outputs[t, row], d_hidden[row]
-        for j in range(d_outputs.shape[2]):
-            h = gate[j]
-            gate[j] = (d_output[j] + kept * d_h_in[j]) * (_ONE - h * h)
-            d_h_in[j] = _ZERO
+    for r in range(count):
+        row = first + r
+        gate, kept, d_output = data.gates[t, row], data.keep[t + 1, row], data.outputs[t, row]
+        for j in range(0, PANEL, LANES):
+            u = unit + j
+            h = load(gate, u)
+            store(gate, u, fused(kept, load(from_next[r], j), load(d_output, u)) * (_ONE - h * h))
 
 
-@elementwise
-def drop_units(values: Array, seed: np.uint32, threshold: np.uint32, dropped: Array) -> None:
-    """Write (T, B, H) values through a dropout mask (see `seqgen.kernels.dropout`)."""
-    steps, batch, size = values.shape
-    pairs = (size + 1) // 2
-    scale = np.float32(65536.0) / np.float32(np.uint32(65536) - threshold)
-    for t in range(steps):
-        for row in range(batch):
-            base, source, target = t * pairs * batch + row, values[t, row], dropped[t, row]
-            for pair in range(size // 2):
-                word = _hash(np.uint32(base + pair * batch), seed)
-                low, high = word & np.uint32(0xFFFF), word >> np.uint32(16)
-                target[2 * pair] = source[2 * pair] * (scale if low >= threshold else _ZERO)
-                target[2 * pair + 1] = source[2 * pair + 1] * (scale if high >= threshold else _ZERO)
-            if size % 2:
-                low = _hash(np.uint32(base + (pairs - 1) * batch), seed) & np.uint32(0xFFFF)
-                target[size - 1] = source[size - 1] * (scale if low >= threshold else _ZERO)
+def step_forward(
+    cell: Any, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
+) -> None:
+    """Take step t for a block."""
+    raise NotImplementedError
 
 
-@elementwise
-def _hash(counter: np.uint32, seed: np.uint32) -> np.uint32:
-    # numba widens the product of two uint32 to 64 bits
-    word = np.uint32(counter * np.uint32(0x9E3779B1) + seed)
-    word = np.uint32((word ^ word >> np.uint32(15)) * np.uint32(0x85EBCA6B))
-    word = np.uint32((word ^ word >> np.uint32(13)) * np.uint32(0xC2B2AE35))
-    return word ^ word >> np.uint32(16)
+def step_backward(
+    cell: Any, data: Pass, t: int, first: int, count: int, unit: int, from_next: Floats
+) -> None:
+    """Turn the activated gates of a block at step t into the gradients of their sums."""
+    raise NotImplementedError
+
+
+choose_by_class(step_forward, {Lstm: _lstm_forward, Gru: _gru_forward, Rnn: _rnn_forward})
+choose_by_class(step_backward, {Lstm: _lstm_backward, Gru: _gru_backward, Rnn: _rnn_backward})

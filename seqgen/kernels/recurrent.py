@@ -1,7 +1,7 @@
 """Recurrent layers and stacks for training: one call each, whatever the machine has.
 
-On a CPU, compiled steps around float32 or bfloat16 GEMMs (`seqgen.kernels.stepwise`); on other devices,
-and where numba is missing, torch's own recurrent layers (`seqgen.kernels.reference`).
+On a CPU, torch's GEMMs around compiled loops over time (`seqgen.kernels.layer`); on other devices, and where
+numba is missing, torch's own recurrent layers (`seqgen.kernels.reference`).
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from seqgen.kernels.dropout import drop, dropout_mask
 from seqgen.kernels.reference import recurrent_layer_reference
+from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
 LayerWeights = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -25,8 +26,8 @@ HAS_NUMBA = find_spec("numba") is not None
 class Implementation(StrEnum):
     """What runs the recurrent layers; the value is for people to read."""
 
-    BFLOAT16 = "bfloat16 GEMMs with compiled steps"
-    FLOAT32 = "float32 GEMMs with compiled steps"
+    BFLOAT16 = "compiled loops with bfloat16 products"
+    FLOAT32 = "compiled loops with float32 products"
     TORCH = "torch's recurrent layers"
 
 
@@ -66,6 +67,7 @@ def recurrent_layer(
     bias_hh: Tensor,
     *,
     precision: torch.dtype = torch.float32,
+    workspace: Workspace | None = None,
 ) -> tuple[Tensor, State]:
     """Run a layer over all steps, differentiably.
 
@@ -78,7 +80,8 @@ def recurrent_layer(
         weight_hh: (G·H, H).
         bias_ih: (G·H,).
         bias_hh: (G·H,); the GRU's part for the candidate is inside the reset product, as in torch.
-        precision: Type of the GEMM operands; state, sums and pointwise work are float32 on a CPU.
+        precision: What GEMMs multiply, float32 or bfloat16. On a CPU all else is float32.
+        workspace: Memory to use again in the next step; give the same object each time.
 
     Returns:
         The outputs (T, B, H) in float32 and the last state, shaped as `state`.
@@ -86,9 +89,18 @@ def recurrent_layer(
     weights = (weight_ih, weight_hh, bias_ih, bias_hh)
     if choose_implementation(inputs.device, precision) is Implementation.TORCH:
         return recurrent_layer_reference(cell, inputs, state, resets, *weights, precision=precision)
-    from seqgen.kernels.stepwise import recurrent_layer_stepwise
+    from seqgen.kernels.layer import fused_layer
 
-    return recurrent_layer_stepwise(cell, inputs, state, resets, *weights, precision=precision)
+    return fused_layer(
+        cell,
+        inputs.flatten(0, 1),
+        None,
+        state,
+        _keep(resets, *inputs.shape[:2]),
+        *weights,
+        precision=precision,
+        workspace=workspace or Workspace(),
+    )
 
 
 def recurrent_stack(
@@ -100,9 +112,11 @@ def recurrent_stack(
     resets: Tensor | None,
     *,
     dropout: float = 0.0,
+    input_dropout: float | None = None,
     seed: int = 0,
     training: bool = True,
     precision: torch.dtype = torch.float32,
+    workspace: Workspace | None = None,
 ) -> tuple[Tensor, list[State]]:
     """Embed tokens and run all layers over them, differentiably.
 
@@ -113,22 +127,67 @@ def recurrent_stack(
         layers: Of each layer (weight_ih, weight_hh, bias_ih, bias_hh), as in `recurrent_layer`.
         state: Of each layer (h, c) or (h,), each (B, H).
         resets: (T, B) bool; where True, all of the row's state is zero before that step.
-        dropout: Share of units dropped on the embedding, between layers and on the output while training.
+        dropout: Share of units dropped between layers and on the output while training.
+        input_dropout: The same for the embedding; as `dropout` when not given. At 0, the first layer
+            multiplies each row of a small embedding once, not once a step: up to a quarter of all work saved.
         seed: Decides the masks; give another one each step.
         training: Whether to drop units.
-        precision: Type of the GEMM operands.
+        precision: What GEMMs multiply.
+        workspace: Memory to use again in the next step; give the same object each time.
 
     Returns:
         Features (T, B, H) in float32 and the state after the last step.
     """
-    drops = training and dropout > 0
-    features = functional.embedding(token_ids, embedding)  # (T, B) -> (T, B, E)
-    features = drop(features, dropout_mask(seed, 0, dropout)) if drops else features
+    workspace = workspace or Workspace()
+    shares = [dropout if input_dropout is None else input_dropout, *[dropout] * len(layers)]
+    masks = [dropout_mask(seed, site, share) for site, share in enumerate(shares)]
+    dropping = [training and mask.threshold > 0 for mask in masks]
     last = []
-    for site, (weights, layer_state) in enumerate(zip(layers, state, strict=True), start=1):
-        features, layer_last = recurrent_layer(
-            cell, features, layer_state, resets, *weights, precision=precision
+    if not dropping[0] and _is_small(embedding, token_ids, precision):
+        features, first_last = _first_layer_by_token(
+            cell, token_ids, embedding, state[0], resets, layers[0], precision, workspace
         )
-        features = drop(features, dropout_mask(seed, site, dropout)) if drops else features
+        features = drop(features, masks[1]) if dropping[1] else features
+        last.append(first_last)
+    else:
+        features = functional.embedding(token_ids, embedding)  # (T, B) -> (T, B, E)
+        features = drop(features, masks[0]) if dropping[0] else features
+    for site in range(len(last), len(layers)):
+        features, layer_last = recurrent_layer(
+            cell, features, state[site], resets, *layers[site], precision=precision, workspace=workspace
+        )
+        features = drop(features, masks[site + 1]) if dropping[site + 1] else features
         last.append(layer_last)
     return features, last
+
+
+def _is_small(embedding: Tensor, token_ids: Tensor, precision: torch.dtype) -> bool:
+    """Return whether multiplying every row of the embedding takes less than the rows that are read."""
+    compiled = choose_implementation(embedding.device, precision) is not Implementation.TORCH
+    return compiled and 2 * embedding.shape[0] <= token_ids.numel()
+
+
+def _first_layer_by_token(
+    cell: str,
+    token_ids: Tensor,
+    embedding: Tensor,
+    state: State,
+    resets: Tensor | None,
+    weights: LayerWeights,
+    precision: torch.dtype,
+    workspace: Workspace,
+) -> tuple[Tensor, State]:
+    from seqgen.kernels.layer import fused_layer
+
+    keep = _keep(resets, *token_ids.shape)
+    return fused_layer(
+        cell, embedding, token_ids, state, keep, *weights, precision=precision, workspace=workspace
+    )
+
+
+def _keep(resets: Tensor | None, steps: int, batch: int) -> Tensor:
+    """Return (T + 1, B): 0 where the state is reset before a step, else 1."""
+    keep = torch.ones(steps + 1, batch)
+    if resets is not None:
+        keep[:-1].masked_fill_(resets, 0.0)
+    return keep

@@ -1,25 +1,29 @@
 import numpy as np
 import pytest
 
-from seqgen.kernels.activations import elementwise, sigmoid, tanh
+from seqgen.kernels.activations import sigmoid, tanh
+from seqgen.kernels.jit import compiled
+from seqgen.kernels.lanes import LANES, load, store
 
 
-@elementwise
+@compiled
 def _map_tanh(values, results):
-    for i in range(len(values)):
-        results[i] = tanh(values[i])
+    for i in range(0, len(values), LANES):
+        store(results, i, tanh(load(values, i)))
 
 
-@elementwise
+@compiled
 def _map_sigmoid(values, results):
-    for i in range(len(values)):
-        results[i] = sigmoid(values[i])
+    for i in range(0, len(values), LANES):
+        store(results, i, sigmoid(load(values, i)))
 
 
 def mapped(function, values):
-    results = np.empty_like(values)
-    function(values, results)
-    return results.astype(np.float64)
+    padded = np.zeros(-(-len(values) // LANES) * LANES, np.float32)
+    padded[: len(values)] = values
+    results = np.empty_like(padded)
+    function(padded, results)
+    return results[: len(values)].astype(np.float64)
 
 
 WIDE = np.concatenate([np.linspace(-30, 30, 200_001), np.linspace(-1e-3, 1e-3, 2_001)]).astype(np.float32)

@@ -8,6 +8,7 @@ from seqgen.kernels import recurrent
 from seqgen.kernels.dropout import dropout_mask, mask_values
 from seqgen.kernels.recurrent import Implementation, recurrent_layer, recurrent_stack
 from seqgen.kernels.reference import recurrent_layer_reference
+from seqgen.kernels.workspace import Workspace
 from tests.kernels.naive import naive_layer, random_layer, relative_error, results_and_gradients
 
 CELLS = ("lstm", "gru", "rnn")
@@ -101,7 +102,7 @@ def test_second_backward_through_one_run_is_refused():
         outputs.sum().backward()
 
 
-def random_stack(cell, layers=2, *, seed=3):
+def random_stack(cell, layers=2, *, steps=T, seed=3):
     generator = torch.Generator().manual_seed(seed)
     weights, states = [], []
     for layer in range(layers):
@@ -109,8 +110,8 @@ def random_stack(cell, layers=2, *, seed=3):
         weights.append(layer_weights)
         states.append(tuple(part.detach() for part in state))
     embedding = torch.randn(V, E, generator=generator).requires_grad_()
-    tokens = torch.randint(0, V, (T, B), generator=generator)
-    return tokens, embedding, weights, states, torch.rand(T, B, generator=generator) < 0.2
+    tokens = torch.randint(0, V, (steps, B), generator=generator)
+    return tokens, embedding, weights, states, torch.rand(steps, B, generator=generator) < 0.2
 
 
 def naive_stack(cell, tokens, embedding, layers, state, resets, *, dropout, seed):
@@ -133,6 +134,53 @@ def test_stack_equals_naive_layers_under_the_same_masks(cell):
     gradients = torch.autograd.grad(found.square().sum(), leaves)
     wanted = torch.autograd.grad(expected.square().sum(), leaves)
     assert max(relative_error(*pair) for pair in zip(gradients, wanted, strict=True)) < 1e-5
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_first_layer_by_token_equals_first_layer_by_step(cell, precision):
+    tokens, embedding, layers, state, resets = random_stack(cell, steps=9)
+    leaves = [embedding, *(weight for layer in layers for weight in layer)]
+
+    def run(vectors, input_dropout):
+        features, _ = recurrent_stack(
+            cell, tokens, vectors, layers, state, resets, input_dropout=input_dropout, precision=precision
+        )
+        return features, *torch.autograd.grad((features * torch.arange(H)).sum(), leaves)
+
+    by_token = run(embedding, 0.0)
+    too_large = torch.cat((embedding, torch.zeros(len(tokens) * B, E)))
+    by_step = run(too_large, 0.0)
+    bound = 1e-5 if precision == torch.float32 else 3e-2
+    assert max(relative_error(*pair) for pair in zip(by_token, by_step, strict=True)) < bound
+
+
+def test_threads_do_not_change_a_bit():
+    case = random_layer("lstm", 9, 11, 24, 70)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        outputs, _ = recurrent_layer("lstm", *case[:3], *case[3])
+        found.append(outputs.detach())
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_evaluation_between_forward_and_backward_changes_no_gradient():
+    case = random_layer("gru", T, B, E, H)
+    other = random_layer("gru", T, B, E, H, seed=1)
+    workspace = Workspace()
+
+    def gradients(*, disturbed):
+        outputs, _ = recurrent_layer("gru", *case[:3], *case[3], workspace=workspace)
+        if disturbed:
+            with torch.no_grad():
+                recurrent_layer("gru", *other[:3], *other[3], workspace=workspace)
+            recurrent_layer("gru", *other[:3], *other[3], workspace=workspace)
+        return torch.autograd.grad(outputs.sum(), case[3])
+
+    quiet, disturbed = gradients(disturbed=False), gradients(disturbed=True)
+    assert all(torch.equal(*pair) for pair in zip(quiet, disturbed, strict=True))
 
 
 def test_stack_drops_nothing_when_it_is_not_training():

@@ -1,0 +1,166 @@
+"""A vector register as a value of compiled code: LANES float32 numbers added, multiplied and divided at once.
+
+A loop over single numbers is left to a compiler's auto-vectoriser, which gives up without a word where it
+cannot prove that a dozen arrays do not overlap. Written with lanes, a kernel is what it says everywhere.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+
+def _lanes() -> int:
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f", False):
+        return 16
+    return 8 if features.get("avx", False) else 4
+
+
+LANES = _lanes()
+"""How many float32 numbers this processor's registers hold."""
+
+FLOAT, HALF_WORD, WORD = ir.FloatType(), ir.IntType(16), ir.IntType(32)
+FLOATS, WORDS = ir.VectorType(FLOAT, LANES), ir.VectorType(WORD, LANES)
+
+
+class _LanesType(types.Type):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
+
+
+lanes_type = _LanesType()
+
+
+@register_model(_LanesType)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, FLOATS)
+
+
+def constant(value: float) -> ir.Constant:
+    """Return a vector constant with one value in all lanes."""
+    return ir.Constant(FLOATS, [float(np.float32(value))] * LANES)
+
+
+def constant_words(value: int) -> ir.Constant:
+    """Return a vector constant with one 32-bit word in all lanes."""
+    return ir.Constant(WORDS, [value] * LANES)
+
+
+def broadcast(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
+    """Emit the copy of a 32-bit scalar to all lanes."""
+    vector = FLOATS if scalar.type == FLOAT else WORDS
+    nothing = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(nothing, scalar, ir.Constant(WORD, 0))
+    return builder.shuffle_vector(first, nothing, constant_words(0))
+
+
+def _to_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    return value if value.type == FLOATS else broadcast(builder, value)
+
+
+def _operation(
+    function: Callable[..., Any], emit: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]
+) -> None:
+    """Define a binary operator for lanes, either side of which may be a float32 for all of them."""
+    pairs = [(lanes_type, lanes_type), (lanes_type, types.float32), (types.float32, lanes_type)]
+
+    @infer_global(function)
+    class Template(ConcreteTemplate):  # type: ignore[misc]
+        cases = [signature(lanes_type, *pair) for pair in pairs]  # noqa: RUF012
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return emit(builder, *(_to_lanes(builder, argument) for argument in arguments))
+
+    for pair in pairs:
+        lower_builtin(function, *pair)(generate)
+
+
+def _lesser(builder: ir.IRBuilder, bound: ir.Value, value: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_ordered("<", bound, value), bound, value)
+
+
+def _greater(builder: ir.IRBuilder, bound: ir.Value, value: ir.Value) -> ir.Value:
+    return builder.select(builder.fcmp_ordered(">", bound, value), bound, value)
+
+
+def at_most(bound: np.float32, value: Any) -> Any:
+    """Return the lesser of a bound and each lane; a NaN stays NaN."""
+    raise NotImplementedError
+
+
+def at_least(bound: np.float32, value: Any) -> Any:
+    """Return the greater of a bound and each lane; a NaN stays NaN."""
+    raise NotImplementedError
+
+
+_operation(operator.add, ir.IRBuilder.fadd)
+_operation(operator.sub, ir.IRBuilder.fsub)
+_operation(operator.mul, ir.IRBuilder.fmul)
+_operation(operator.truediv, ir.IRBuilder.fdiv)
+_operation(at_most, _lesser)
+_operation(at_least, _greater)
+
+
+@intrinsic
+def fused(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Return a · b + c in each lane, rounded once; float32 arguments are for all lanes."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return emit_fused(builder, *(_to_lanes(builder, argument) for argument in arguments))
+
+    return lanes_type(_a, _b, _c), generate
+
+
+def emit_fused(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """Emit a · b + c."""
+    kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+    return builder.call(function, [a, b, c])
+
+
+def _place(context: Any, builder: Any, kind: Any, arguments: Any) -> ir.Value:
+    """Emit the address of element `arguments[1]` of the one-dimensional array `arguments[0]`."""
+    array = context.make_array(kind)(context, builder, arguments[0])
+    return builder.gep(array.data, [arguments[1]])
+
+
+@intrinsic
+def load(_context: Any, row: Any, index: Any) -> Any:
+    """Load lanes from a contiguous row, float32 or the bits of bfloat16 in uint16."""
+    short = row.dtype == types.uint16
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = _place(context, builder, signature.args[0], arguments)
+        if not short:
+            return builder.load(builder.bitcast(place, FLOATS.as_pointer()), align=4)
+        halves = ir.VectorType(HALF_WORD, LANES)
+        words = builder.zext(builder.load(builder.bitcast(place, halves.as_pointer()), align=2), WORDS)
+        return builder.bitcast(builder.shl(words, constant_words(16)), FLOATS)
+
+    return lanes_type(row, types.intp), generate
+
+
+@intrinsic
+def store(_context: Any, row: Any, index: Any, value: Any) -> Any:
+    """Store lanes to a contiguous row; as bfloat16 they are rounded to nearest, half up, which keeps NaN."""
+    short = row.dtype == types.uint16
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, lanes = _place(context, builder, signature.args[0], arguments), arguments[2]
+        if short:
+            halves = ir.VectorType(HALF_WORD, LANES)
+            rounded = builder.add(builder.bitcast(lanes, WORDS), constant_words(0x8000))
+            lanes = builder.trunc(builder.lshr(rounded, constant_words(16)), halves)
+        builder.store(lanes, builder.bitcast(place, lanes.type.as_pointer()), align=2 if short else 4)
+        return context.get_dummy_value()
+
+    return types.void(row, types.intp, lanes_type), generate

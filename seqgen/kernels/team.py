@@ -1,0 +1,92 @@
+"""Threads that work through one compiled loop together, meeting at a barrier after each step.
+
+Python starts the threads once per pass over a sequence; between steps they only spin on a counter in shared
+memory, which takes under a microsecond where a call per step would take many.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from seqgen.kernels.jit import compiled
+
+Barrier = NDArray[np.int64]
+"""A counter of arrivals, and a flag that calls the work off."""
+
+_SPINS = 2000
+_WORD = ir.IntType(64)
+
+
+@intrinsic
+def _add_atomically(_context: Any, _address: Any, _amount: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        place = builder.inttoptr(values[0], _WORD.as_pointer())
+        return builder.atomic_rmw("add", place, values[1], "acq_rel")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _load_atomically(_context: Any, _address: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(values[0], _WORD.as_pointer()), "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+_give_way = types.ExternalFunction(
+    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
+)
+
+
+@compiled
+def meet(barrier: Barrier, arrivals: int) -> bool:
+    """Wait until the threads have arrived so often in total; return False if the work is called off."""
+    counter = barrier.ctypes.data
+    _add_atomically(counter, 1)
+    spins = 0
+    while _load_atomically(counter) < arrivals:
+        spins += 1
+        if spins > _SPINS:  # another process may have the core that a thread of ours waits for
+            _give_way()
+            if _load_atomically(counter + 8) != 0:
+                return False
+    return True
+
+
+def run_together(work: Callable[[int, Barrier], None], threads: int) -> None:
+    """Call `work(thread, barrier)` for all threads at the same time; return when all are done.
+
+    `work` must release the interpreter lock. It may call `meet`, equally often in every thread.
+    """
+    barrier = np.zeros(2, np.int64)
+    others = []
+    try:
+        others = [_pool(os.getpid(), threads).submit(work, i, barrier) for i in range(1, threads)]
+        work(0, barrier)
+    except BaseException:
+        barrier[1] = 1  # or the others would wait for this thread for ever
+        raise
+    finally:
+        for other in others:
+            other.result()
+
+
+@cache
+def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
+    """Keep the threads from call to call; a forked process has none and needs its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="seqgen-kernel")
+
+
+def share(items: int, thread: int, threads: int) -> range:
+    """Return the items that are this thread's."""
+    return range(items * thread // threads, items * (thread + 1) // threads)
