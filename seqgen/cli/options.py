@@ -17,6 +17,12 @@ Documents = Annotated[str | None, typer.Option(help="files, lines or paragraphs:
 Column = Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl: name or number.")]
 Encoding = Annotated[str | None, typer.Option(help="Of text files; utf-8 unless given.")]
 OnError = Annotated[str | None, typer.Option(help="fail or skip; unless given, music files are skipped.")]
+MinCount = Annotated[int | None, typer.Option(help="What is seen less often is <unk>.")]
+MaxSize = Annotated[int | None, typer.Option(help="Most tokens; for subwords 8000 unless given.")]
+Lowercase = Annotated[bool | None, typer.Option("--lowercase", help="Read all letters as lower case.")]
+Normalize = Annotated[str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")]
+Subword = Annotated[str | None, typer.Option(help="unigram or bpe.")]
+Notes = Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")]
 
 
 def parse_shares(text: str | None) -> list[float] | None:

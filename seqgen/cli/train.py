@@ -9,6 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.options import (
+    Column,
+    Documents,
+    Encoding,
+    Lowercase,
+    MaxSize,
+    MinCount,
+    Names,
+    Normalize,
+    Notes,
+    OnError,
+    Split,
+    Subword,
+    given_values,
+    parse_shares,
+)
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,12 +34,11 @@ if TYPE_CHECKING:
     from seqgen.evaluation import Score
     from seqgen.training.loop import Step
 
-_CORPUS = typer.Argument(help="Files, folders, globs, - for standard input, a catalogue name, or an index.")
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
 
 
 def train(
-    corpus: Annotated[list[str], _CORPUS],
+    corpus: Names,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
     level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
     cell: Annotated[str | None, typer.Option(help="lstm, gru or rnn.")] = None,
@@ -43,18 +58,17 @@ def train(
     config_file: Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")] = None,
     settings: Annotated[list[str] | None, _SET] = None,
     vocab: Annotated[Path | None, typer.Option(help="Use this vocabulary instead of building one.")] = None,
-    min_count: Annotated[
-        int | None, typer.Option(help="Rarer tokens are read as <unk>.")
-    ] = None,
-    max_size: Annotated[int | None, typer.Option(help="Most tokens to keep; of subwords, how many.")] = None,
-    lowercase: Annotated[bool | None, typer.Option(help="Read text in lower case.")] = None,
-    subword: Annotated[str | None, typer.Option(help="unigram or bpe.")] = None,
-    notes: Annotated[str | None, typer.Option(help="auto, melody or remi.")] = None,
-    split: Annotated[str | None, typer.Option(help="Shares of train/valid/test, such as 90/5/5.")] = None,
-    documents: Annotated[str | None, typer.Option(help="files, lines or paragraphs.")] = None,
-    column: Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Of text files; utf-8 unless given.")] = None,
-    on_error: Annotated[str | None, typer.Option(help="fail or skip; else music skips.")] = None,
+    min_count: MinCount = None,
+    max_size: MaxSize = None,
+    lowercase: Lowercase = None,
+    normalize: Normalize = None,
+    subword: Subword = None,
+    notes: Notes = None,
+    split: Split = None,
+    documents: Documents = None,
+    column: Column = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUTPUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in OUTPUT.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Also write TensorBoard logs here.")] = None,
@@ -63,35 +77,33 @@ def train(
 
     Example: seqgen train fiddle -o models/fiddle --minutes 2
     """
-    from seqgen.config import nest
-
-    flags = {
-        "vocab.level": level,
-        "vocab.min_count": min_count,
-        "vocab.max_size": max_size,
-        "vocab.lowercase": lowercase,
-        "vocab.subword": subword,
-        "vocab.notes": notes,
-        "model.cell": cell,
-        "model.layers": layers,
-        "model.hidden_size": hidden_size,
-        "model.embedding_size": embedding_size,
-        "model.dropout": dropout,
-        "training.bptt": bptt,
-        "training.batch_size": batch_size,
-        "training.learning_rate": learning_rate,
-        "training.epochs": epochs,
-        "training.minutes": minutes,
-        "training.seed": seed,
-        "training.device": device,
-        "training.precision": precision,
-        "index.split": _shares(split),
-        "corpus.documents": documents,
-        "corpus.column": column,
-        "corpus.encoding": encoding,
-        "corpus.on_error": on_error,
-    }
-    given = nest({key: value for key, value in flags.items() if value is not None})
+    given = given_values(
+        vocab__level=level,
+        vocab__min_count=min_count,
+        vocab__max_size=max_size,
+        vocab__lowercase=lowercase,
+        vocab__normalize=normalize,
+        vocab__subword=subword,
+        vocab__notes=notes,
+        model__cell=cell,
+        model__layers=layers,
+        model__hidden_size=hidden_size,
+        model__embedding_size=embedding_size,
+        model__dropout=dropout,
+        training__bptt=bptt,
+        training__batch_size=batch_size,
+        training__learning_rate=learning_rate,
+        training__epochs=epochs,
+        training__minutes=minutes,
+        training__seed=seed,
+        training__device=device,
+        training__precision=precision,
+        index__split=parse_shares(split),
+        corpus__documents=documents,
+        corpus__column=column,
+        corpus__encoding=encoding,
+        corpus__on_error=on_error,
+    )
     chosen = _chosen_values(config_file, settings or [], given)
     code = _run(
         corpus,
@@ -104,18 +116,6 @@ def train(
         tensorboard=tensorboard,
     )
     raise typer.Exit(code)
-
-
-def _shares(text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        shares = [float(part) for part in text.split("/")]
-    except ValueError:
-        shares = []
-    if len(shares) != 3 or min(shares) < 0 or shares[0] <= 0:
-        raise ConfigError(f"--split {text}: expected three shares train/valid/test, such as 90/5/5")
-    return shares
 
 
 def _chosen_values(file: Path | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice, show_table
-from seqgen.cli.options import Column, Documents, Encoding, Names, OnError, Split, given_values, parse_shares
+from seqgen.cli.options import (
+    Column,
+    Documents,
+    Encoding,
+    Lowercase,
+    MaxSize,
+    MinCount,
+    Names,
+    Normalize,
+    Notes,
+    OnError,
+    Split,
+    Subword,
+    given_values,
+    parse_shares,
+)
 
 if TYPE_CHECKING:
     from seqgen.data.indexing import VocabSummary
@@ -18,14 +33,12 @@ def vocab(
     corpus: Names,
     output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")],
     level: Annotated[str, typer.Option(help="auto, char, byte, word, subword or note.")] = "auto",
-    min_count: Annotated[int | None, typer.Option(help="Leave out what is seen less often.")] = None,
-    max_size: Annotated[int | None, typer.Option(help="Most tokens; for subwords 8000 unless given.")] = None,
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Read all letters as lower case.")] = False,
-    normalize: Annotated[
-        str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")
-    ] = None,
-    subword: Annotated[str | None, typer.Option(help="unigram or bpe.")] = None,
-    notes: Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")] = None,
+    min_count: MinCount = None,
+    max_size: MaxSize = None,
+    lowercase: Lowercase = None,
+    normalize: Normalize = None,
+    subword: Subword = None,
+    notes: Notes = None,
     split: Split = None,
     documents: Documents = None,
     column: Column = None,

@@ -118,7 +118,7 @@ def test_ctrl_c_saves_and_leaves_with_130(text, tmp_path):
         stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and "epoch" not in process.stderr.readline():
+    while time.monotonic() < deadline and "  valid " not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
