@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.activations import sigmoid, tanh
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token
+from seqgen.kernels.exponential import sigmoid, tanh
+from seqgen.kernels.int8 import add_int8_product, write_digits
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import CELLS, Floats, lay_out
 from seqgen.kernels.philox import uniform
@@ -41,6 +42,7 @@ class DecodeState(NamedTuple):
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
         from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
         logits: (B, V padded).
+        digits: The inputs of an int8 product, (B, 2, H).
         weights: The unnormalised distribution of one draw, (V,).
         table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
     """
@@ -54,6 +56,7 @@ class DecodeState(NamedTuple):
     from_input: Floats
     from_hidden: Floats
     logits: Floats
+    digits: NDArray[np.uint8]
     weights: Floats
     table: Floats
     known: NDArray[np.bool_]
@@ -62,9 +65,9 @@ class DecodeState(NamedTuple):
 class Decoder:
     """A trained network, ready to draw tokens."""
 
-    def __init__(self, weights: Mapping[str, Floats], *, cell: str) -> None:
+    def __init__(self, weights: Mapping[str, Floats], *, cell: str, exact: bool = True) -> None:
         """Lay the weights out; arguments and errors are those of `lay_out`."""
-        self._network = lay_out(weights, cell)
+        self._network = lay_out(weights, cell, exact=exact)
         self.vocab = len(self._network.embedding)
 
     def start(self, sequences: Sequence[int], prompt: NDArray[np.integer[Any]] = NO_TOKENS) -> DecodeState:
@@ -93,8 +96,8 @@ class Decoder:
 
     def _blank(self, sequences: Sequence[int]) -> DecodeState:
         network, batch = self._network, len(sequences)
-        layers, tiles, hidden, width = network.recurrent.shape
-        head_tiles, _, head_width = network.head.shape
+        layers, hidden = len(network.recurrent_bias), network.recurrent_bias.shape[1] // network.gates
+        wide = max(network.first.width, network.recurrent.width)
         return DecodeState(
             sequence=np.array(sequences, np.uint64),
             step=np.zeros(batch, np.uint64),
@@ -102,11 +105,12 @@ class Decoder:
             live=np.ones(batch, np.bool_),
             hidden=np.zeros((layers, batch, hidden), np.float32),
             memory=np.zeros((layers, batch, hidden), np.float32),
-            from_input=np.zeros((batch, tiles * width), np.float32),
-            from_hidden=np.zeros((batch, tiles * width), np.float32),
-            logits=np.zeros((batch, head_tiles * head_width), np.float32),
+            from_input=np.zeros((batch, wide), np.float32),
+            from_hidden=np.zeros((batch, wide), np.float32),
+            logits=np.zeros((batch, network.head.width), np.float32),
+            digits=np.zeros((batch, 2, hidden), np.uint8),
             weights=np.zeros(self.vocab, np.float32),
-            table=np.zeros((self.vocab, tiles * width), np.float32),
+            table=np.zeros((self.vocab, wide), np.float32),
             known=np.zeros(self.vocab, np.bool_),
         )
 
@@ -202,14 +206,14 @@ def _consume(network: Any, state: Any) -> None:
             if token == EOS:
                 _forget(state, row)
             _copy(state.table[token], state.from_input[row])
-    for layer in range(network.recurrent.shape[0]):
+    for layer in range(state.hidden.shape[0]):
         if layer > 0:
             for row in range(len(state.live)):
                 _copy(network.input_bias[layer], state.from_input[row])
-            _add_product(state.hidden[layer - 1], network.inputs[layer - 1], state.from_input, state.live)
+            _multiply(state, state.hidden[layer - 1], network.inputs, layer - 1, state.from_input)
         for row in range(len(state.live)):
             _copy(network.recurrent_bias[layer], state.from_hidden[row])
-        _add_product(state.hidden[layer], network.recurrent[layer], state.from_hidden, state.live)
+        _multiply(state, state.hidden[layer], network.recurrent, layer, state.from_hidden)
         for row in range(len(state.live)):
             if state.live[row]:
                 hidden, memory = state.hidden[layer, row], state.memory[layer, row]
@@ -230,7 +234,8 @@ def _make_known(network: Any, state: Any, token: Any) -> None:
     """Compute a token's row of the table of layer 0."""
     contribution = state.table[token : token + 1]
     _copy(network.input_bias[0], contribution[0])
-    _add_product(network.embedding[token : token + 1], network.first, contribution, ONE_ROW)
+    embedding = network.embedding[token : token + 1]
+    _add_product(embedding, network.first.floats[0], contribution, ONE_ROW)
     state.known[token] = True
 
 
@@ -239,13 +244,26 @@ def _project(network: Any, state: Any) -> None:
     """Compute the logits from the top layer's hidden state."""
     for row in range(len(state.live)):
         _copy(network.head_bias, state.logits[row])
-    _add_product(state.hidden[network.recurrent.shape[0] - 1], network.head, state.logits, state.live)
+    _multiply(state, state.hidden[state.hidden.shape[0] - 1], network.head, 0, state.logits)
 
 
 @compiled
 def _copy(source: Any, target: Any) -> None:
     for j in range(len(source)):
         target[j] = source[j]
+
+
+@compiled
+def _multiply(state: Any, vectors: Any, matrices: Any, index: Any, out: Any) -> None:
+    """Add the products of the live rows of `vectors` with one of the matrices to `out`."""
+    if len(matrices.floats):
+        _add_product(vectors, matrices.floats[index], out, state.live)
+        return
+    for row in range(len(state.live)):
+        if state.live[row]:
+            write_digits(vectors[row], state.digits[row])
+    values, scales, corrections = matrices.values, matrices.scales, matrices.corrections
+    add_int8_product(state.digits, values[index], scales[index], corrections[index], out, state.live)
 
 
 @compiled

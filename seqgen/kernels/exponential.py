@@ -1,4 +1,4 @@
-"""The exponential of float32 without branches or tables, so that compilers can vectorise loops over it.
+"""The exponential of float32, and sigmoid and tanh by it, so that compilers can vectorise loops over them.
 
 2**(whole + part) = 2**whole * 2**part: the first factor goes into the exponent bits, the second is a
 polynomial. Only correctly rounded operations in a fixed order: the same bits on every processor.
@@ -18,6 +18,7 @@ C6, C5, C4, C3, C2, C1, C0 = np.array(
     [1.53458114e-4, 1.33999312e-3, 9.61848896e-3, 5.55032878e-2, 0.240226469, 0.693147206, 1.0], np.float32
 )
 LARGEST = np.float32(87.0)
+ONE, TWO = np.float32(1), np.float32(2)
 
 
 @compiled
@@ -35,3 +36,15 @@ def exp(x: Any) -> Any:
     power = fma(power, part, C0)
     # The integer's low bits, moved into the exponent's place, multiply by 2**whole.
     return float_from_bits(np.int32(float_bits(power) + np.int32(float_bits(shifted) << np.int32(23))))
+
+
+@compiled
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e**-x)."""
+    return ONE / (ONE + exp(-x))
+
+
+@compiled
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent to 2e-7, in absolute terms."""
+    return ONE - TWO / (ONE + exp(TWO * x))

@@ -1,19 +1,17 @@
 """The weights of a trained network, laid out for the sampling kernel.
 
-Matrices are transposed, so that a product runs along rows of outputs and is vectorised without changing the
-order of any sum, and cut into tiles of columns that fit the nearest cache. Sizes are padded with zeros, which
-take no part: a padded unit of any cell stays at zero.
-
 Sizes: V vocabulary, E embedding, H hidden (E and H padded to multiples of LANES), L layers, G gates (LSTM
-i, f, g, o; GRU r, z, n; RNN 1) in torch's order. A matrix of K inputs and R outputs is (tiles, K, W), where
-tiles * W is R or a little more.
+i, f, g, o; GRU r, z, n; RNN 1) in torch's order. What is padded with zeros takes no part: a padded unit of
+any cell stays at zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seqgen.kernels.int8 import BLOCK, MAX_DEPTH, quantize
 
 Floats = NDArray[np.float32]
 CELLS = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -22,38 +20,60 @@ LANES = 16  # numbers in the widest vector register; no vectorised loop has a re
 WIDEST_TILE = 1024  # columns; eight rows of them fill most of a first-level cache
 
 
+class Matrices(NamedTuple):
+    """Matrices of K inputs and R outputs, stacked, in float32 or in int8; the arrays of the other are empty.
+
+    Attributes:
+        floats: (N, tiles, K, W); transposed, so that a product runs along rows of outputs and is vectorised
+            without changing the order of any sum, and cut into tiles of columns that fit the nearest cache.
+        values, scales, corrections: As `seqgen.kernels.int8.quantize` makes them, stacked.
+    """
+
+    floats: Floats
+    values: NDArray[np.int8]
+    scales: Floats
+    corrections: NDArray[np.int32]
+
+    @property
+    def width(self) -> int:
+        """The number of outputs, with padding."""
+        return max(int(self.floats.shape[1] * self.floats.shape[3]), int(self.scales.shape[1]))
+
+
 class Network(NamedTuple):
     """Weights as the kernel reads them.
 
     Attributes:
         gates: G, which also tells the cell.
         embedding: (V, E).
-        first: Input weights of layer 0, (tiles, E, W).
-        inputs: Input weights of the layers above, (L-1, tiles, H, W).
-        recurrent: Weights of the previous hidden state, (L, tiles, H, W).
+        first: Input weights of layer 0, 1 of E inputs and G*H outputs, always float32.
+        inputs: Input weights of the layers above, L-1 of H inputs and G*H outputs.
+        recurrent: Weights of the previous hidden state, L of H inputs and G*H outputs.
         input_bias: (L, G*H).
         recurrent_bias: (L, G*H); apart because a GRU's reset gate scales its share of it.
-        head: (tiles, H, W).
+        head: 1 of H inputs and V outputs.
         head_bias: (V padded,).
     """
 
     gates: int
     embedding: Floats
-    first: Floats
-    inputs: Floats
-    recurrent: Floats
+    first: Matrices
+    inputs: Matrices
+    recurrent: Matrices
     input_bias: Floats
     recurrent_bias: Floats
-    head: Floats
+    head: Matrices
     head_bias: Floats
 
 
-def lay_out(weights: Mapping[str, Floats], cell: str) -> Network:
+def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network:
     """Arrange the weights of a trained network for the kernel.
 
     Args:
         weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...
         cell: "lstm", "gru" or "rnn".
+        exact: Keep all weights in float32; otherwise all but those of layer 0's input are rounded to int8,
+            unless the network is too wide for it.
 
     Raises:
         ValueError: If the cell is unknown or an array is missing or of an unexpected shape.
@@ -66,20 +86,19 @@ def lay_out(weights: Mapping[str, Floats], cell: str) -> Network:
     layers = sum(name.endswith(".weight_hh") for name in weights)
     _check_shapes(weights, gates, vocab, embedding, hidden, layers)
 
-    def each(name: str, first: int = 0) -> list[Floats]:
-        arrays = [weights[f"encoder.{layer}.{name}"] for layer in range(first, layers)]
-        return [_gate_columns(array, gates) for array in arrays]
+    def each(name: str) -> list[Floats]:
+        return [_gate_columns(weights[f"encoder.{layer}.{name}"], gates) for layer in range(layers)]
 
-    inputs = [_tiles(matrix) for matrix in each("weight_ih")]
+    inputs = each("weight_ih")
     return Network(
         gates=gates,
         embedding=_pad(weights["embedding.weight"], 1),
-        first=inputs[0],
-        inputs=np.stack(inputs[1:]) if layers > 1 else np.zeros((0, *inputs[0].shape), np.float32),
-        recurrent=np.stack([_tiles(matrix) for matrix in each("weight_hh")]),
+        first=_matrices(inputs[:1], exact=True),
+        inputs=_matrices(inputs[1:], exact=exact),
+        recurrent=_matrices(each("weight_hh"), exact=exact),
         input_bias=np.concatenate(each("bias_ih")),
         recurrent_bias=np.concatenate(each("bias_hh")),
-        head=_tiles(_pad(_pad(weights["head.weight"].T, 0), 1)),
+        head=_matrices([_pad(_pad(weights["head.weight"].T, 0), 1)], exact=exact),
         head_bias=_pad(weights["head.bias"], 0),
     )
 
@@ -115,6 +134,19 @@ def _gate_columns(array: Floats, gates: int) -> Floats:
     columns = _pad(split, 1).transpose(2, 0, 1)  # -> (K, G, H padded)
     flat = columns.reshape(columns.shape[0], -1)
     return _pad(flat, 0) if array.ndim > 1 else np.ascontiguousarray(flat)
+
+
+def _matrices(matrices: Sequence[Floats], *, exact: bool) -> Matrices:
+    """Stack matrices (K, R) in one of the two forms."""
+    floats = np.zeros((0, 0, 0, 0), np.float32)
+    values, scales = np.zeros((0, 0, 0, BLOCK, 4), np.int8), np.zeros((0, 0), np.float32)
+    corrections = np.zeros((0, 0), np.int32)
+    if matrices and (exact or len(matrices[0]) > MAX_DEPTH):
+        floats = np.stack([_tiles(matrix) for matrix in matrices])
+    elif matrices:
+        quantized = [quantize(matrix.T) for matrix in matrices]
+        values, scales, corrections = (np.stack(parts) for parts in zip(*quantized, strict=True))
+    return Matrices(floats, values, scales, corrections)
 
 
 def _tiles(matrix: Floats) -> Floats:

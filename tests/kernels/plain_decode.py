@@ -32,11 +32,12 @@ def fixed_distribution(logits):
 
 
 class PlainDecoder:
-    """One sequence of one network."""
+    """One sequence of one network; not `exact`, hidden states and what multiplies them are rounded."""
 
-    def __init__(self, weights, cell):
+    def __init__(self, weights, cell, *, exact=True):
         self.weights = {name: array.astype(np.float64) for name, array in weights.items()}
         self.cell = cell
+        self.exact = exact
         self.layers = sum(name.endswith("weight_hh") for name in weights)
         self.hidden = [np.zeros(weights["head.weight"].shape[1]) for _ in range(self.layers)]
         self.memory = [state.copy() for state in self.hidden]
@@ -46,14 +47,26 @@ class PlainDecoder:
         features = self.weights["embedding.weight"][token]
         for layer in range(self.layers):
             features = self._step(layer, features)
-        return self.weights["head.weight"] @ features + self.weights["head.bias"]
+        return self._product("head.weight", features) + self.weights["head.bias"]
+
+    def _product(self, name, vector):
+        """Return weights times a hidden state, of 8 bits a row and 12 bits if they are rounded."""
+        weights = self.weights[name]
+        if self.exact:
+            return weights @ vector
+        scales = np.abs(weights).max(axis=1) / 127
+        whole = np.rint(weights / np.where(scales > 0, scales, 1)[:, None])
+        return scales * (whole @ np.floor(vector * 2047 + 0.5)) / 2047
 
     def _step(self, layer, features):
         def weight(name):
             return self.weights[f"encoder.{layer}.{name}"]
 
-        from_input = weight("weight_ih") @ features + weight("bias_ih")
-        from_hidden = weight("weight_hh") @ self.hidden[layer] + weight("bias_hh")
+        if layer:
+            from_input = self._product(f"encoder.{layer}.weight_ih", features) + weight("bias_ih")
+        else:
+            from_input = weight("weight_ih") @ features + weight("bias_ih")
+        from_hidden = self._product(f"encoder.{layer}.weight_hh", self.hidden[layer]) + weight("bias_hh")
         if self.cell == "lstm":
             i, f, g, o = np.split(from_input + from_hidden, 4)
             self.memory[layer] = _sigmoid(f) * self.memory[layer] + _sigmoid(i) * np.tanh(g)
@@ -72,9 +85,9 @@ def _sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def plain_sample(weights, cell, *, sequence, seed, length, prompt=(), **filters):
+def plain_sample(weights, cell, *, sequence, seed, length, prompt=(), exact=True, **filters):
     """Return tokens, up to and with EOS, and their log-probabilities under the network alone."""
-    decoder, tokens, logprobs = PlainDecoder(weights, cell), [], []
+    decoder, tokens, logprobs = PlainDecoder(weights, cell, exact=exact), [], []
     pending = [0, *prompt]
     for step in range(length):
         for token in pending:
