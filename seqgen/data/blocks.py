@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqgen.data.normalization import is_inert
 
 BLOCK_BYTES = 1 << 21
+_SEARCHED_BYTES = 4096
 
 Offsets = NDArray[np.int64]
 
@@ -102,12 +103,12 @@ def _between_words(data: bytes) -> int:
 
 
 def _before_inert(data: bytes) -> int:
-    tail = data[-4096:].decode("utf-8", "ignore")
-    size = 0
-    for char in reversed(tail):
-        size += len(char.encode())
-        if is_inert(char):
-            return len(data) - size
+    """Return the place of the last character that combines with nothing before it, or 0."""
+    for place in range(len(data) - 1, max(len(data) - _SEARCHED_BYTES, 0), -1):
+        if data[place] & 0xC0 != 0x80:  # a character begins here; the last one may be cut short
+            char = data[place : place + 4].decode("utf-8", "ignore")[:1]
+            if char and is_inert(char):
+                return place
     return 0
 
 
