@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.kernels.recurrent import recurrent_stack
+from seqgen.kernels.workspace import Workspace
 
 State = list[tuple[Tensor, ...]]
 """Per layer: (h, c) for LSTM, (h,) for GRU and RNN; each (B, H) float32."""
@@ -48,6 +49,7 @@ class RecurrentEncoder(nn.ModuleList):
         self.cell = cell
         self.hidden_size = hidden_size
         self.dropout = dropout
+        self.workspace = Workspace()
 
     def initial_state(self, batch_size: int) -> State:
         """Return the zero state for B rows."""
@@ -92,6 +94,7 @@ class RecurrentEncoder(nn.ModuleList):
             seed=seed,
             training=self.training,
             precision=precision,
+            workspace=self.workspace,
         )
 
     @staticmethod
