@@ -61,6 +61,9 @@ def sample(
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
     form: Annotated[FormatName | None, _FORMAT] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
+    ] = False,
 ) -> None:
     """Generate text or tunes with a model.
 
@@ -86,7 +89,8 @@ def sample(
         stop=tuple(stop or ()),
         seed=_random_seed() if seed is None else seed,
     )
-    _Run(artifact, config, _read_prompt(artifact.tokenizer, prompt), chosen).write(output)
+    given = _read_prompt(artifact.tokenizer, prompt)
+    _Run(artifact, config, given, chosen, exact=exact).write(output)
 
 
 def _check_destination(form: "Format", output: Path | None, count: int) -> None:
@@ -147,13 +151,14 @@ class _Run:
     config: "SampleConfig"
     prompt: "Prompt"
     form: "Format"
+    exact: bool
 
     def write(self, output: Path | None) -> None:
         from seqgen.kernels.jit import telling_of_compilation
         from seqgen.sampling.engine import Sampler
         from seqgen.sampling.outputs import ONE_TUNE_A_FILE
 
-        sampler = Sampler(self.artifact)
+        sampler = Sampler(self.artifact, exact=self.exact)
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
             events = sampler.generate(self.config, prompt=self.prompt.ids)
             if self.form in ONE_TUNE_A_FILE:

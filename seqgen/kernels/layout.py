@@ -76,7 +76,7 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
             unless the network is too wide for it.
 
     Raises:
-        ValueError: If the cell is unknown or an array is missing or of an unexpected shape.
+        ValueError: If the cell is unknown, or an array is missing, of an unexpected shape or not finite.
     """
     if cell not in CELLS:
         raise ValueError(f"unknown cell {cell!r}; known: {', '.join(CELLS)}")
@@ -84,7 +84,7 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
     vocab, embedding = weights["embedding.weight"].shape
     hidden = weights["head.weight"].shape[1]
     layers = sum(name.endswith(".weight_hh") for name in weights)
-    _check_shapes(weights, gates, vocab, embedding, hidden, layers)
+    _check(weights, gates, vocab, embedding, hidden, layers)
 
     def each(name: str) -> list[Floats]:
         return [_gate_columns(weights[f"encoder.{layer}.{name}"], gates) for layer in range(layers)]
@@ -103,7 +103,7 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
     )
 
 
-def _check_shapes(
+def _check(
     weights: Mapping[str, Floats], gates: int, vocab: int, embedding: int, hidden: int, layers: int
 ) -> None:
     expected = {"embedding.weight": (vocab, embedding), "head.weight": (vocab, hidden), "head.bias": (vocab,)}
@@ -115,6 +115,8 @@ def _check_shapes(
         if name not in weights or weights[name].shape != shape:
             found = weights[name].shape if name in weights else "nothing"
             raise ValueError(f"{name}: expected {shape}, found {found}")
+        if not np.isfinite(weights[name]).all():
+            raise ValueError(f"{name}: not all finite numbers")
 
 
 def _padded(size: int) -> int:

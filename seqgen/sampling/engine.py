@@ -106,18 +106,22 @@ class Sample:
 class Sampler:
     """A model ready to be sampled from."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, *, exact: bool = False) -> None:
         """Load weights and tokenizer.
 
+        Args:
+            artifact: The model.
+            exact: Compute with float32 weights, as trained, instead of weights rounded to int8.
+
         Raises:
-            ArtifactError: If the weights do not fit the configuration or the vocabulary.
+            ArtifactError: If the weights are not finite, or do not fit the configuration or the vocabulary.
         """
         self.tokenizer: Tokenizer = artifact.tokenizer
         self._path = artifact.path
         try:
-            self._decoder = Decoder(artifact.weights(), cell=artifact.config.model.cell)
+            self._decoder = Decoder(artifact.weights(), cell=artifact.config.model.cell, exact=exact)
         except (KeyError, ValueError) as error:
-            raise ArtifactError(f"{artifact.path}: weights do not fit ({error}); train again") from error
+            raise ArtifactError(f"{artifact.path}: weights that do not fit: {error}; train again") from error
         if self._decoder.vocab != len(self.tokenizer.tokens):
             raise ArtifactError(
                 f"{artifact.path}: weights for {self._decoder.vocab} tokens, but a vocabulary of "

@@ -153,7 +153,8 @@ def test_largest_seed_is_accepted():
 
 def test_a_network_that_gives_no_numbers_is_reported():
     weights = random_weights("lstm")
-    weights["head.weight"][3, 2] = np.nan
+    weights["encoder.1.bias_ih"][:] = 50  # hidden states near 1
+    weights["head.weight"][:] = 3e38
     decoder = Decoder(weights, cell="lstm")
     with pytest.raises(FloatingPointError, match="not finite"):
         decoder.draw(decoder.start([0]), rule(), 3)
@@ -170,6 +171,13 @@ def test_weights_of_another_shape_are_refused():
     weights = random_weights("gru")
     weights["encoder.1.weight_hh"] = weights["encoder.1.weight_hh"][:, :-1]
     with pytest.raises(ValueError, match=r"encoder\.1\.weight_hh: expected \(27, 9\), found \(27, 8\)"):
+        Decoder(weights, cell="gru")
+
+
+def test_weights_that_are_not_finite_are_refused():
+    weights = random_weights("gru")
+    weights["head.bias"][3] = np.inf
+    with pytest.raises(ValueError, match=r"head\.bias: not all finite numbers"):
         Decoder(weights, cell="gru")
 
 

@@ -28,7 +28,7 @@ def samples(sampler, *, prompt=(), batch_size=64, threads=None, **settings):
 
 def test_tokens_and_log_probabilities_are_those_of_the_plain_loop(tmp_path):
     artifact = write_model(tmp_path / "m")
-    (found,) = samples(Sampler(artifact), length=40, seed=5, top_k=6)
+    (found,) = samples(Sampler(artifact, exact=True), length=40, seed=5, top_k=6)
     bias = np.eye(len(artifact.tokenizer.tokens))[1] * -1e9
     expected, logprobs = plain_sample(
         artifact.weights(), "lstm", sequence=0, seed=5, length=40, top_k=6, bias=bias
@@ -42,6 +42,14 @@ def test_batch_size_and_threads_never_change_a_sample(sampler, batch_size, threa
     settings = {"count": 7, "length": 60, "seed": 3, "top_p": 0.9}
     found = samples(sampler, batch_size=batch_size, threads=threads, **settings)
     assert found == samples(sampler, **settings)
+
+
+def test_rounded_weights_leave_a_confident_model_as_it_is(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    exact, rounded = (samples(Sampler(artifact, exact=exact), temperature=0.0)[0] for exact in (True, False))
+    assert rounded.tokens == exact.tokens
+    assert rounded.logprob == pytest.approx(exact.logprob, rel=0.01)
+    assert rounded.logprob != exact.logprob
 
 
 def test_count_only_adds_samples(sampler):
@@ -87,7 +95,7 @@ def test_stopping_one_sample_leaves_the_others(sampler):
 def test_a_prompt_is_gone_on_from_and_not_repeated(tmp_path):
     artifact = write_model(tmp_path / "m")
     prompt = artifact.tokenizer.encode("bad ")
-    (found,) = samples(Sampler(artifact), prompt=prompt, length=20, seed=1)
+    (found,) = samples(Sampler(artifact, exact=True), prompt=prompt, length=20, seed=1)
     bias = np.eye(len(artifact.tokenizer.tokens))[1] * -1e9
     expected, _ = plain_sample(
         artifact.weights(), "lstm", sequence=0, seed=1, length=20, prompt=prompt.tolist(), bias=bias
@@ -183,13 +191,17 @@ def test_weights_for_another_vocabulary_are_refused(tmp_path):
 def test_weights_of_another_cell_are_refused(tmp_path):
     artifact = write_model(tmp_path / "m", cell="gru")
     other = write_model(tmp_path / "n", cell="lstm", weights=artifact.weights())
-    with pytest.raises(ArtifactError, match=r"weights do not fit .*encoder\.0\.weight_ih"):
+    with pytest.raises(ArtifactError, match=r"weights that do not fit: encoder\.0\.weight_ih"):
         Sampler(other)
 
 
-def test_a_diverged_model_is_told(tmp_path):
+@pytest.mark.parametrize(
+    ("weight", "message"), [(np.nan, r"head\.weight: not all finite"), (3e38, "output is not finite")]
+)
+def test_a_diverged_model_is_told(tmp_path, weight, message):
     weights = write_model(tmp_path / "m").weights()
-    weights["head.weight"][:] = np.nan
-    sampler = Sampler(write_model(tmp_path / "n", weights=weights))
-    with pytest.raises(ArtifactError, match="not finite"):
-        samples(sampler)
+    weights["encoder.1.bias_ih"][:] = 50  # hidden states near 1
+    weights["head.weight"][:] = weight
+    artifact = write_model(tmp_path / "n", weights=weights)
+    with pytest.raises(ArtifactError, match=message):
+        samples(Sampler(artifact, exact=True))
