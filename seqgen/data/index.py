@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.data.tokenizers import Tokenizer, load_tokenizer
-from seqgen.errors import ArtifactError
+from seqgen.errors import ArtifactError, TokenError
 
 FORMAT = 1
 KIND = "seqgen index"
@@ -58,6 +58,7 @@ class TokenIndex:
         for part in PARTS:
             _check_size(path / f"{part}.ids", index.counts(part)["tokens"] * index.dtype.itemsize)
             _check_size(path / f"{part}.documents", (index.counts(part)["documents"] + 1) * 8)
+        _ = index.tokenizer
         return index
 
     @property
@@ -87,9 +88,12 @@ class TokenIndex:
         """The tokenizer that made the ids.
 
         Raises:
-            ArtifactError: If it is not the one that the index was made with.
+            ArtifactError: If it is damaged, or not the one that the index was made with.
         """
-        tokenizer = load_tokenizer(self.path / VOCAB)
+        try:
+            tokenizer = load_tokenizer(self.path / VOCAB)
+        except TokenError as error:
+            raise ArtifactError(f"{self.path}: its vocabulary is damaged; make the index again") from error
         if tokenizer.content_hash != self.record["vocab_hash"]:
             raise ArtifactError(f"{self.path / VOCAB}: not the one of this index; make the index again")
         return tokenizer
