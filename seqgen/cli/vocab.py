@@ -72,6 +72,8 @@ def vocab(
 
 
 def _show(summary: "VocabSummary", output: Path) -> None:
+    from seqgen.data.vocab import UNK
+
     tokenizer = summary.tokenizer
     parts = [
         (
@@ -84,11 +86,12 @@ def _show(summary: "VocabSummary", output: Path) -> None:
         for part, counts in summary.counts.items()
     ]
     show_table(parts, headings=("part", "documents", "tokens", "unknown", "coverage"))
-    kept = [(count, token) for token, count in zip(tokenizer.tokens, tokenizer.counts, strict=True) if count]
-    rarest = ", ".join(f"{token!r} {count:,}" for count, token in kept[-1 : -_RAREST - 1 : -1])
+    ranked = sorted(zip(tokenizer.counts, tokenizer.tokens, strict=True), key=lambda pair: pair[0])
+    kept = [(count, token) for count, token in ranked if count and token != UNK]
+    rarest = ", ".join(f"{token!r} {count:,}" for count, token in kept[:_RAREST])
     notice(f"rarest kept: {rarest}")
     divided = {"given": "in parts of its own", "hash": "divided by content", "position": "cut by position"}
     notice(
         f"{output}: {tokenizer.level} level, {len(tokenizer.tokens):,} tokens, "
-        f"from {summary.documents:,} documents {divided[summary.how]}"
+        f"from {summary.documents:,} document{'s' * (summary.documents > 1)} {divided[summary.how]}"
     )
