@@ -11,42 +11,10 @@ from fractions import Fraction
 
 from seqgen.errors import CorpusError
 from seqgen.music import abc_fields
+from seqgen.music.abc_tokens import GRACE_NOTE, IN_CHORD, TOKEN
 from seqgen.music.abc_voice import Event, Group, Voice, build_piece, note_length, written_pitch
 from seqgen.music.pieces import Piece, Pitch, parse_ending
 
-_NOTE = r"(?:(?P<sign>\^\^|\^|__|_|=)(?P<micro>\d*/\d*)?)?(?P<letter>[A-Ga-g])(?P<marks>[,']*)"
-_LENGTH = r"\d*/*\d*"
-_TOKEN = re.compile(
-    rf"""
-      (?P<note>{_NOTE}(?P<length>{_LENGTH}))
-    | (?P<tuplet>\((?P<p>[2-9]|1\d)(?::(?P<q>\d*)(?::(?P<r>\d*))?)?)
-    | (?P<skip>[\s`\\$*;?@\#]+|y\d*|\.?\((?!&)|(?<!&)\))
-    | (?P<bar>\.?(?::*\[?\|[|:\]]*|::+|:\])(?P<volta>\d[\d,.-]*)?)
-    | (?P<rest>[zx](?P<rest_length>{_LENGTH}))
-    | (?P<text>"(?P<words>[^"]*)")
-    | (?P<broken>>{{1,3}}|<{{1,3}})
-    | (?P<tie>\.?-)
-    | (?P<grace>\{{(?P<graces>[^{{}}]*)\}})
-    | (?P<mark>!(?P<name>[^\s!|"\[\]]{{1,24}})!|\+[^\s+|"\[\]:]{{1,24}}\+)
-    | (?P<ending>\[\d[\d,.-]*)
-    | (?P<inline>\[(?P<field>[A-Za-z]:[^\]]*)\])
-    | (?P<chord>\[(?P<inside>[^\[\]|]+)\](?P<chord_length>{_LENGTH}))
-    | (?P<named_ending>\["[^"]*")
-    | (?P<late_ending>\d[\d,.-]*)
-    | (?P<colon>:(?P<closes>\s*(?:"[^"]*")?\s*\[?\|)?)
-    | (?P<mail>=(?:20)?\s*$)
-    | (?P<bars>[ZX](?P<count>\d*))
-    | (?P<overlay>&)
-    | (?P<ornament>[.~H-Yh-w])
-    | (?P<newline>!)
-    """,
-    re.VERBOSE,
-)
-_IN_CHORD = re.compile(
-    rf"(?P<note>{_NOTE}(?P<length>{_LENGTH}))(?P<tie>\.?-)?|(?P<rest>[zx]{_LENGTH})"
-    r"|(?P<skip>[\s`.~()]|![^!]*!|\"[^\"]*\"|[H-Wh-w])"
-)
-_GRACE_NOTE = re.compile(r"[A-Ga-g]")
 _FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
 _COMMENT = re.compile(r"(?<!\\)%")
 _MUSIC_IN_MARK = re.compile(r"[A-Ga-gxz0-9/,'^_=()<>-]+")
@@ -129,6 +97,9 @@ class _Tune:
         if content.startswith("%%"):
             self._directive(content[2:])
             return
+        if "=3D" in content:  # quoted-printable mail writes = so
+            content = content.replace("=3D", "=")
+            self.omit("marks of quoted-printable mail")
         if "%" in content:
             content = _COMMENT.split(content, maxsplit=1)[0]
             if not content.strip():
@@ -251,12 +222,12 @@ class _Tune:
 
     def _music(self, content: str) -> None:
         if self.in_header:
-            if not _TOKEN.match(content.strip()):
+            if not TOKEN.match(content.strip()):
                 raise ValueError(f"neither a field nor music: {content.strip()[:30]!r}")
             self.in_header = False  # a tune without K:, as old files have them
         if self.voice is self.header:
             self.voice = self._open_voice(next(iter(self._properties), "1"))
-        place, match, handlers = 0, _TOKEN.match, self._tokens
+        place, match, handlers = 0, TOKEN.match, self._tokens
         while place < len(content):
             token = match(content, place)
             if token is None:
@@ -288,7 +259,7 @@ class _Tune:
         ratios: list[Fraction] = []
         inside, place = token["inside"], 0
         while place < len(inside):
-            part = _IN_CHORD.match(inside, place)
+            part = IN_CHORD.match(inside, place)
             if part is None:
                 raise ValueError(f"cannot read the chord [{inside[:20]}]")
             place = part.end()
@@ -296,6 +267,8 @@ class _Tune:
                 pitches.append(self._pitch(part))
                 ties.append(part["tie"] is not None)
                 ratios.append(note_length(part["length"]))
+            elif part["skip"] is not None and part["skip"].strip(" `()"):
+                self.omit("decorations")
         if not pitches:
             raise ValueError(f"the chord [{inside[:20]}] has no notes")
         length = note_length(token["chord_length"]) * ratios[0] * self.voice.unit
@@ -369,7 +342,7 @@ class _Tune:
         self.voice.overlay()
 
     def _on_grace(self, token: re.Match[str]) -> None:
-        self.omit("grace notes", len(_GRACE_NOTE.findall(token["graces"])))
+        self.omit("grace notes", len(GRACE_NOTE.findall(token["graces"])))
 
     def _on_text(self, token: re.Match[str]) -> None:
         self.omit("annotations" if token["words"][:1] in ("^", "_", "<", ">", "@") else "chord symbols")

@@ -39,6 +39,7 @@ from seqgen.music.pieces import (
     tidy_ties,
     value_at,
 )
+from seqgen.music.transcribe import transcribe
 
 LONGEST, SHORTEST = Fraction(1024), Fraction(1, 1024)
 _START = Fraction(0)
@@ -79,15 +80,14 @@ class MelodyEncoding:
         return {}
 
     def encode(self, piece: Piece) -> list[str]:
-        """Return the tokens of a piece that `suits_melody`.
+        """Return the tokens of a single line; one that was played is put on paper first.
 
         Raises:
             TokenError: If the piece is not a single line.
         """
+        piece = transcribe(piece)
         if not suits_melody(piece):
-            raise TokenError(
-                f"{piece.title or 'the piece'} is not a single written line of notes; use --notes remi"
-            )
+            raise TokenError(f"{piece.title or 'the piece'} is not a single line of notes; use --notes remi")
         return list(_encode(piece))
 
     def decode(self, tokens: Sequence[str]) -> Piece:

@@ -242,6 +242,10 @@ def test_old_line_breaks_lose_no_music():
     assert names("CDE!FGA|!c!d|\n!e!") == ["C4", "D4", "E4", "F4", "G4", "A4", "C5", "D5", "E5"]
 
 
+def test_traces_of_mail_are_passed_over():
+    assert names("C ^F =3DF =20\nG =\nA|") == ["C4", "F#4", "F4", "G4", "A4"]
+
+
 def test_comments_continuations_and_spaces_are_passed_over():
     assert names("C D \\\n E `F % a comment\n y G (A B) $ *") == ["C4", "D4", "E4", "F4", "G4", "A4", "B4"]
 

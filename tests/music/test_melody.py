@@ -99,17 +99,22 @@ def test_the_same_bar_has_the_same_tokens_everywhere():
         (read("X:1\nK:C\n[CE]D|"), "a chord"),
         (read("X:1\nK:C\nV:1\nCD|\nV:2\nEF|"), "two parts"),
         (line(Note(Fraction(1), Fraction(1), Pitch("C", 0, 4))), "a hole before the first note"),
-        (line(Note(Fraction(0), Fraction(1), Pitch("C", 0, 4), velocity=80)), "a played note"),
         (
             replace(line(Note(Fraction(0), Fraction(2), Pitch("C", 0, 4))), bars=(Bar(Fraction(1)),)),
             "over a bar",
         ),
     ],
 )
-def test_what_is_not_one_written_line_is_refused(piece, reason):
+def test_what_is_not_one_line_is_refused(piece, reason):
     assert not suits_melody(piece), reason
     with pytest.raises(TokenError, match="use --notes remi"):
         ENCODING.encode(piece)
+
+
+def test_a_played_line_is_put_on_paper():
+    piece = line(Note(Fraction(1, 96), Fraction(95, 96), Pitch("C", 0, 4), velocity=80))
+    assert not suits_melody(piece)
+    assert ENCODING.encode(piece)[1:] == ["Meter_4/4", "Unit_1", "Pitch_C4", "Duration_3", "Rest", "Bar_|]"]
 
 
 @given(st.lists(st.sampled_from(VOCABULARY), max_size=40))
