@@ -1,7 +1,7 @@
 """The tokens of a line of ABC music, as one regular expression whose named groups say what was found.
 
-The order matters: a chord, an inline field and an ending all begin with `[`, a tuplet and a slur with `(`, and
-`!` opens a decoration or, in old files, ends a line of the page.
+The order matters: a chord, an inline field and an ending all begin with `[`, a tuplet and a slur with `(`,
+and `!` opens a decoration or, in old files, ends a line of the page.
 """
 
 import re
