@@ -164,3 +164,37 @@ def store(_context: Any, row: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(row, types.intp, lanes_type), generate
+
+
+@intrinsic
+def times_power_of_two(_context: Any, value: Any, shifted: Any) -> Any:
+    """Return value · 2**n in each lane, n being the integer in the low bits of `shifted`."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        bits, exponent = (builder.bitcast(argument, WORDS) for argument in arguments)
+        moved = builder.add(bits, builder.shl(exponent, constant_words(23)))
+        return builder.bitcast(moved, FLOATS)
+
+    return lanes_type(lanes_type, lanes_type), generate
+
+
+def _reduction(name: str, starts: bool) -> Any:
+    @intrinsic
+    def reduce(_context: Any, _lanes: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            first = [ir.Constant(FLOAT, 0.0)] if starts else []
+            kind = ir.FunctionType(FLOAT, [part.type for part in first] + [FLOATS])
+            function = cgutils.get_or_insert_function(
+                builder.module, kind, f"llvm.vector.reduce.{name}.v{LANES}f32"
+            )
+            return builder.call(function, [*first, *arguments])
+
+        return types.float32(lanes_type), generate
+
+    return reduce
+
+
+sum_of = _reduction("fadd", True)
+"""Return the sum of the lanes, added in their order."""
+largest_of = _reduction("fmax", False)
+"""Return the largest of the lanes; NaN only where all are."""

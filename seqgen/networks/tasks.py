@@ -7,11 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import ModelConfig
+from seqgen.kernels.loss import linear_cross_entropy
 from seqgen.networks.encoders import RecurrentEncoder, State
 
 IGNORED = -1
-LOGITS_AT_ONCE = 1 << 24
-"""Most logits held at a time: with a large vocabulary the output layer runs in slices of the batch."""
 
 
 class LanguageModel(nn.Module):
@@ -69,20 +68,9 @@ class LanguageModel(nn.Module):
         self, features: Tensor, targets: Tensor, *, precision: torch.dtype = torch.float32
     ) -> Tensor:
         """Return the mean cross-entropy in nats over the targets that are not IGNORED."""
-        charged = (targets != IGNORED).sum().clamp(min=1)
-        rows = max(1, LOGITS_AT_ONCE // (targets.shape[1] * self.head.out_features))
-        if rows >= len(targets):
-            return self.losses(features, targets, precision=precision).sum() / charged
-        total = features.new_zeros(())
-        for part, goal in zip(torch.split(features, rows), torch.split(targets, rows), strict=True):
-            # The logits of a slice are computed again in the backward pass instead of being kept.
-            total = total + torch.utils.checkpoint.checkpoint(
-                self._summed, part, goal, precision, use_reentrant=False
-            )
-        return total / charged
-
-    def _summed(self, features: Tensor, targets: Tensor, precision: torch.dtype) -> Tensor:
-        return self.losses(features, targets, precision=precision).sum()
+        return linear_cross_entropy(
+            features, self.head.weight, self.head.bias, targets, ignored=IGNORED, precision=precision
+        )
 
     def parameter_count(self) -> int:
         """Count the trained numbers."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from seqgen.kernels.activations import sigmoid, tanh
+from seqgen.kernels.activations import exp, sigmoid, tanh
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, load, store
 
@@ -16,6 +16,12 @@ def _map_tanh(values, results):
 def _map_sigmoid(values, results):
     for i in range(0, len(values), LANES):
         store(results, i, sigmoid(load(values, i)))
+
+
+@compiled
+def _map_exp(values, results):
+    for i in range(0, len(values), LANES):
+        store(results, i, exp(load(values, i)))
 
 
 def mapped(function, values):
@@ -52,6 +58,16 @@ def test_values_never_leave_their_range(function, lowest):
     assert values.max() <= 1
 
 
-@pytest.mark.parametrize("function", [_map_tanh, _map_sigmoid])
+def test_exp_is_within_4e_7_of_its_exact_value():
+    values = np.linspace(-87, 87, 100_001).astype(np.float32)
+    exact = np.exp(values.astype(np.float64))
+    assert np.abs(mapped(_map_exp, values) / exact - 1).max() < 4e-7
+
+
+def test_exp_does_not_overflow():
+    assert np.isfinite(mapped(_map_exp, np.float32([-1e30, 1e30]))).all()
+
+
+@pytest.mark.parametrize("function", [_map_tanh, _map_sigmoid, _map_exp])
 def test_nan_passes_through(function):
     assert np.isnan(mapped(function, np.float32([np.nan]))).all()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.lanes import LANES, at_least, at_most, fused, load, store
+from seqgen.kernels.lanes import LANES, at_least, at_most, fused, largest_of, load, store, sum_of
 
 A = np.linspace(-3, 5, LANES, dtype=np.float32)
 B = np.linspace(7, 0.5, LANES, dtype=np.float32)
@@ -94,3 +94,14 @@ def test_bfloat16_keeps_what_is_not_a_number(value):
     _copy(np.full(LANES + 1, value, np.float32), out)
     found = torch.from_numpy(out).view(torch.bfloat16).float().numpy()[1:]
     assert np.array_equal(found, np.full(LANES, value, np.float32), equal_nan=True)
+
+
+@compiled
+def _reduce(values, out):
+    out[0], out[1] = sum_of(load(values, 0)), largest_of(load(values, 0))
+
+
+def test_lanes_are_summed_and_compared():
+    out = np.empty(2, np.float32)
+    _reduce(A, out)
+    np.testing.assert_allclose(out, [A.sum(), A.max()], rtol=1e-6)
