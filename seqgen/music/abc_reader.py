@@ -151,7 +151,7 @@ class _Tune:
         elif letter == "V":
             self._switch_voice(text)
         elif letter == "T" and self.in_header and not self.title:
-            self.title = " ".join(text.split())
+            self.title = " ".join(text.replace("\\%", "%").split())
         elif letter == "I":
             self._directive(text)
         elif letter in "wW":
@@ -213,7 +213,7 @@ class _Tune:
     def _set_properties(self, voice: Voice, properties: str) -> None:
         label = _VOICE_NAME.search(properties)
         if label:
-            voice.name = label[1]
+            voice.name = label[1].replace("\\%", "%")
         shift = abc_fields.octave_shift(properties)
         if shift is not None:
             voice.octave = shift

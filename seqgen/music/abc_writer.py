@@ -31,19 +31,28 @@ def write_tune(piece: Piece, number: int = 1) -> str:
     boundaries = sorted({bar.onset for bar in piece.bars} | {onset for onset, _ in _changes(piece)})
     lines = [split_chords(line, boundaries) for _, line in voices]
     unit = _choose_unit(lines)
-    text = [f"X:{number}", f"T:{piece.title or 'Untitled'}", f"M:{_meter(value_at(piece.meters, ZERO))}"]
+    text = [
+        f"X:{number}",
+        f"T:{_words(piece.title) or 'Untitled'}",
+        f"M:{_meter(value_at(piece.meters, ZERO))}",
+    ]
     text.append(f"L:{unit / 4}")
     text += [f"Q:1/4={round(tempo)}" for onset, tempo in piece.tempos if not onset]
     text.append(f"K:{_key(value_at(piece.keys, ZERO))}")
     for index, ((part, _), line) in enumerate(zip(voices, lines, strict=True), start=1):
         if len(voices) > 1:
-            text.append(f'V:{index} name="{part.name}"' if part.name else f"V:{index}")
+            text.append(f'V:{index} name="{_words(part.name)}"' if part.name else f"V:{index}")
         if part.program:
             text.append(f"%%MIDI program {part.program}")
         if part.is_drum:
             text.append("%%MIDI channel 10")
         text += _Line(piece, unit, with_tempos=index == 1).write(line)
     return "\n".join(text) + "\n"
+
+
+def _words(text: str) -> str:
+    """Fit text into a field: on one line, without a quote that ends it or a % that begins a comment."""
+    return " ".join(text.split()).replace('"', "'").replace("%", "\\%")
 
 
 def _meter(meter: Meter | None) -> str:
@@ -133,7 +142,7 @@ class _Line:
         meter = value_at(self._piece.meters, start)
         if meter is None or 2 * (bar.onset - start) > meter.bar_quarters:
             self._bars_in_line += 1
-        opens = bar.kind == "|:" or bar.kind == ":|:"
+        opens = bar.kind.endswith(":")
         full = self._bars_in_line >= _BARS_A_LINE
         if opens and full:
             if bar.kind == ":|:":

@@ -86,6 +86,11 @@ def test_tunes_are_numbered_and_set_apart():
     assert "\n\nX:2" in text
 
 
+def test_words_of_a_title_stay_in_their_field():
+    piece = replace(read(HEADER + "d|"), title='50% "off"\nK:G', omitted=())
+    assert read(write_abc([piece])) == replace(piece, title="50% 'off' K:G")
+
+
 def test_a_piece_without_title_is_untitled():
     assert "T:Untitled" in write_abc([replace(read(HEADER + "d|"), title="")])
 

@@ -1,6 +1,8 @@
 """Music files to units and pieces."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,12 @@ def test_a_missing_file_is_refused(tmp_path, name):
 def test_a_tune_without_a_number_is_read(tmp_path):
     (unit,) = split_music(write(tmp_path / "tune.abc", "T:Bare\nK:C\nCDE|\n"))
     assert (unit.title, parse_unit(unit).note_count) == ("Bare", 3)
+
+
+def test_reading_abc_needs_no_heavy_library():
+    code = (
+        "import sys; import seqgen.music.read, seqgen.music.abc_reader, seqgen.music.encodings, seqgen.music.write;"
+        "print([name for name in ('music21', 'symusic', 'miditok', 'numpy', 'torch') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout == "[]\n"
