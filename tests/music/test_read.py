@@ -107,7 +107,7 @@ def test_a_tune_without_a_number_is_read(tmp_path):
 
 def test_reading_abc_needs_no_heavy_library():
     code = (
-        "import sys; import seqgen.music.read, seqgen.music.abc_reader, seqgen.music.encodings, seqgen.music.write;"
+        "import sys, seqgen.music.read, seqgen.music.abc_reader, seqgen.music.encodings, seqgen.music.write;"
         "print([name for name in ('music21', 'symusic', 'miditok', 'numpy', 'torch') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
