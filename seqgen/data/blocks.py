@@ -153,7 +153,8 @@ def char_count(data: bytes) -> int:
 
 def leading_bytes(data: bytes) -> NDArray[np.bool_]:
     """Tell which bytes of UTF-8 begin a character."""
-    begins: NDArray[np.bool_] = (np.frombuffer(data, dtype=np.uint8) & 0xC0) != 0x80
+    # As signed numbers, the bytes that continue a character are the least 64.
+    begins: NDArray[np.bool_] = np.frombuffer(data, dtype=np.int8) >= -64
     return begins
 
 

@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.data.blocks import BLOCK_BYTES, Block, Offsets, char_count, char_offset, piece_chars, pieces
+from seqgen.data.blocks import BLOCK_BYTES, Block, Offsets, char_offset, piece_chars, pieces
 from seqgen.data.corpus import Corpus
 from seqgen.data.index import PARTS
 from seqgen.data.readers import UnreadableError
@@ -161,10 +161,10 @@ def _split_blocks(corpus: Corpus, plan: SplitPlan) -> Iterator[PartBlock]:
         if plan.edges is None:
             yield _assigned(block, plan.parts, document)
         else:
-            yield _cut(block, plan.edges[document : document + len(block.starts)], passed)
-            inside = 0 if block.begins or len(block.starts) > 1 else passed
-            last = block.data[block.starts[-1] : block.ends[-1]]
-            passed = 0 if block.closes else inside + char_count(last)
+            sizes = piece_chars(block.data, block.starts, block.ends).tolist()
+            yield _cut(block, plan.edges[document : document + len(sizes)].tolist(), sizes, passed)
+            inside = 0 if block.begins or len(sizes) > 1 else passed
+            passed = 0 if block.closes else inside + sizes[-1]
         document += len(block.starts) - (not block.closes)
 
 
@@ -204,23 +204,30 @@ def _assigned(block: Block, parts: bytearray, document: int) -> PartBlock:
     return PartBlock(block.data, block.starts, block.ends, numbers, opens, closes)
 
 
-def _cut(block: Block, edges: NDArray[np.int64], passed: int) -> PartBlock:
-    """Cut every piece where the shares of its document end; `passed` characters of the first came before."""
-    starts, ends, parts, opens, closes = [], [], [], [], []
-    last = len(block.starts) - 1
+def _cut(block: Block, edges: list[list[int]], sizes: list[int], passed: int) -> PartBlock:
+    """Cut every piece where the shares of its document end.
+
+    Args:
+        block: The pieces.
+        edges: For each piece, where its document is cut, in characters.
+        sizes: For each piece, its characters.
+        passed: Characters of the first document that came before this block.
+    """
+    rows: list[tuple[int, int, int, bool, bool]] = []
+    last = len(sizes) - 1
     for number, (start, end) in enumerate(zip(block.starts.tolist(), block.ends.tolist(), strict=True)):
-        data = block.data[start:end]
         before = passed if number == 0 else 0
-        size = char_count(data)
+        size, whole = sizes[number], edges[number][-1]
         closing = number < last or block.closes
-        for part, (edge, next_edge) in enumerate(pairwise(edges[number].tolist())):
+        for part, (edge, next_edge) in enumerate(pairwise(edges[number])):
             low, high = max(edge - before, 0), min(next_edge - before, size)
+            # An empty rest of a document still closes it, in the part that its last character is in.
             if low < high or (closing and size == 0 and edge < next_edge == before):
-                starts.append(start + char_offset(data, low))
-                ends.append(start + char_offset(data, high))
-                parts.append(part)
-                opens.append(before + low == edge)
-                closes.append(closing and before + high == edges[number][-1])
+                data = block.data[start:end] if low > 0 or high < size else b""
+                first = start + char_offset(data, low) if low else start
+                final = start + char_offset(data, high) if high < size else end
+                rows.append((first, final, part, before + low == edge, closing and before + high == whole))
+    starts, ends, parts, opens, closes = zip(*rows, strict=True) if rows else ((),) * 5
     return PartBlock(
         block.data,
         np.array(starts, dtype=np.int64),
