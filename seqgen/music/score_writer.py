@@ -5,6 +5,7 @@ music21's `makeNotation` is not used as a whole, for it fills short measures wit
 
 import contextlib
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -117,7 +118,7 @@ class _Measures:
     def _fill(self, measure: Any, lines: Sequence[Sequence[Symbol]], start: Fraction, end: Fraction) -> None:
         from music21 import stream
 
-        found = [[symbol for symbol in line if start <= symbol.onset < end] for line in lines]
+        found = [_between(line, start, end) for line in lines]
         silent = [symbols_of([Chord(start, end - start)], ())] if end > start else []
         used = [line for line in found if line] or silent
         for line in used:
@@ -150,6 +151,15 @@ class _Measures:
     def _closes(self, onset: Fraction) -> bool:
         line = self._lines.get(onset)
         return line is not None and line.kind.startswith(":")
+
+
+def _between(line: Sequence[Symbol], start: Fraction, end: Fraction) -> Sequence[Symbol]:
+    first = bisect_left(line, start, key=_onset)
+    return line[first : bisect_left(line, end, lo=first, key=_onset)]
+
+
+def _onset(symbol: Symbol) -> Fraction:
+    return symbol.onset
 
 
 def _finish(built: Any, measure: Any, *, is_drum: bool) -> None:

@@ -3,6 +3,7 @@
 A piece from MIDI or from the remi encoding has velocities and no bar lines; scores and melodies need them.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -188,7 +189,7 @@ def _cut_note(note: Note, bars: Sequence[Fraction], spelled: Sequence[Pitch]) ->
 
 
 def _cuts(start: Fraction, end: Fraction, bars: Sequence[Fraction]) -> list[Fraction]:
-    cuts = {bar for bar in bars if start < bar < end}
+    cuts = set(bars[bisect_right(bars, start) : bisect_left(bars, end)])
     after, before = Fraction(int(start) + 1), Fraction(int(end))
     if is_odd(start) and after < end:
         cuts.add(after)
