@@ -151,7 +151,7 @@ def _run(
         index, config = _prepare(corpus, chosen, preset, vocab)
     else:
         index, config = _prepare_again(corpus, chosen, checkpoint, output)
-    source = {"corpus": corpus, "corpus_hash": index.corpus_hash}
+    source = {"corpus": corpus, "corpus_hash": index.corpus_hash, **_licence(corpus)}
     steps = train(index, config, path=output, source=source, checkpoint=checkpoint)
     with closing(steps), _ctrl_c_noted() as interrupted:
         follow(_until(interrupted, steps), index, output, tensorboard=tensorboard)
@@ -162,6 +162,15 @@ def _run(
     score = finish(index, output, device=config.training.device)
     _tell_result(output, score)
     return 0
+
+
+def _licence(corpus: list[str]) -> dict[str, str]:
+    """Return the licences of the corpora of the catalogue, for the model card."""
+    from seqgen.data.catalogue import find_manifest
+
+    manifests = [find_manifest(name) for name in corpus if not Path(name).exists()]
+    licences = dict.fromkeys(manifest.licence for manifest in manifests if manifest)
+    return {"licence": " ".join(licences)} if licences else {}
 
 
 def _refuse_to_overwrite(output: Path) -> None:

@@ -1,0 +1,1 @@
+"""Measured claims: one folder a topic, each script a comparison in one run."""
