@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from seqgen.kernels.engines import Engine, bfloat16_engine
 from seqgen.kernels.pointwise import Gru, Lstm, Pass, Rnn
-from seqgen.kernels.products import DEPTH, PANEL, Bfloat16Vectors, Float32Vectors
+from seqgen.kernels.products import DEPTH, PANEL, Float32Vectors
 from seqgen.kernels.recurrence import add_rows, run_backward, run_forward
 from seqgen.kernels.team import run_together
 from seqgen.kernels.workspace import Workspace
@@ -229,8 +230,8 @@ class _Run:
     def _full(self, weight_hh: Tensor) -> Tensor:
         return self.padding.units(self.padding.gates(weight_hh)).contiguous()
 
-    def _engine(self) -> Float32Vectors | Bfloat16Vectors:
-        return Float32Vectors() if self.precision == torch.float32 else Bfloat16Vectors()
+    def _engine(self) -> Engine:
+        return Float32Vectors() if self.precision == torch.float32 else bfloat16_engine()
 
     def _panels(self, per_block: int) -> Tensor:
         """Lend room for packed weights: (blocks of units, per block, words of the deepest panel, PANEL)."""

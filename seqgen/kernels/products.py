@@ -20,6 +20,17 @@ from numpy.typing import NDArray
 from seqgen.kernels.dispatch import choose_by_class
 from seqgen.kernels.jit import compiled, float_bits
 from seqgen.kernels.lanes import FLOATS, LANES, WORD, WORDS, broadcast, constant, constant_words, emit_fused
+from seqgen.kernels.tiles import (
+    FULL_TILES,
+    TILE_BYTES,
+    TILE_ROWS,
+    clear,
+    configure,
+    fetch,
+    multiply_tiles,
+    put,
+    save_configuration,
+)
 
 # Sums to keep in registers, with as many left over as the weights and one value of the left side take:
 # 32 registers of 16 lanes, 16 of 8, 32 of 4.
@@ -40,6 +51,13 @@ class Bfloat16Vectors(NamedTuple):
     """Products of bfloat16 pairs by AVX512-BF16 where there is one, else by float32 after widening."""
 
     rows: int = _ROWS
+
+
+class Bfloat16Tiles(NamedTuple):
+    """AMX tiles of bfloat16 pairs; see `seqgen.kernels.engines` for whether there are any."""
+
+    rows: int = 2 * TILE_ROWS
+    configuration: int = FULL_TILES.ctypes.data
 
 
 _INDEX = ir.IntType(64)
@@ -153,7 +171,74 @@ def _with_bfloat16(
     _multiply_bfloat16(out, left, stride, packed, depth // 2, add)
 
 
-choose_by_class(multiply, {Float32Vectors: _with_float32, Bfloat16Vectors: _with_bfloat16})
+@compiled
+def _with_tiles(
+    engine: Bfloat16Tiles, out: int, left: int, stride: int, packed: int, depth: int, add: int
+) -> None:
+    """Use tiles 0 to 3 for the sums, 4 and 5 for rows of the left side, 6 and 7 for columns of the panel."""
+    row, lower, lower_out = 4 * PANEL, left + TILE_ROWS * stride, out + TILE_ROWS * 4 * PANEL
+    if add != 0:
+        fetch(0, out, row)
+        fetch(1, out + TILE_BYTES, row)
+        fetch(2, lower_out, row)
+        fetch(3, lower_out + TILE_BYTES, row)
+    else:
+        clear(0)
+        clear(1)
+        clear(2)
+        clear(3)
+    for _ in range(depth // DEPTH):
+        fetch(4, left, stride)
+        fetch(5, lower, stride)
+        fetch(6, packed, row)
+        fetch(7, packed + TILE_BYTES, row)
+        multiply_tiles(0, 4, 6)
+        multiply_tiles(1, 4, 7)
+        multiply_tiles(2, 5, 6)
+        multiply_tiles(3, 5, 7)
+        left += TILE_BYTES
+        lower += TILE_BYTES
+        packed += TILE_ROWS * row
+    put(0, out, row)
+    put(1, out + TILE_BYTES, row)
+    put(2, lower_out, row)
+    put(3, lower_out + TILE_BYTES, row)
+
+
+choose_by_class(
+    multiply, {Float32Vectors: _with_float32, Bfloat16Vectors: _with_bfloat16, Bfloat16Tiles: _with_tiles}
+)
+
+
+def prepare(engine: Any, room: NDArray[np.uint8]) -> None:
+    """Make this thread ready for `multiply`; keeps what `leave` needs in 64 bytes of room."""
+    raise NotImplementedError
+
+
+def leave(engine: Any, room: NDArray[np.uint8]) -> None:
+    """Leave this thread as `prepare` found it: torch uses tiles, too."""
+    raise NotImplementedError
+
+
+@compiled
+def _do_nothing(engine: Any, room: NDArray[np.uint8]) -> None:
+    pass
+
+
+@compiled
+def _set_up_tiles(engine: Bfloat16Tiles, room: NDArray[np.uint8]) -> None:
+    save_configuration(room.ctypes.data)
+    configure(engine.configuration)
+
+
+@compiled
+def _restore_tiles(engine: Bfloat16Tiles, room: NDArray[np.uint8]) -> None:
+    configure(room.ctypes.data)
+
+
+_VECTORS_ONLY: dict[type, Any] = {Float32Vectors: _do_nothing, Bfloat16Vectors: _do_nothing}
+choose_by_class(prepare, {**_VECTORS_ONLY, Bfloat16Tiles: _set_up_tiles})
+choose_by_class(leave, {**_VECTORS_ONLY, Bfloat16Tiles: _restore_tiles})
 
 
 def pack(engine: Any, source: NDArray[np.float32], panel: NDArray[np.uint32]) -> None:
@@ -169,7 +254,7 @@ def _pack_float32(engine: Float32Vectors, source: NDArray[np.float32], panel: ND
 
 
 @compiled
-def _pack_bfloat16(engine: Bfloat16Vectors, source: NDArray[np.float32], panel: NDArray[np.uint32]) -> None:
+def _pack_bfloat16(engine: Any, source: NDArray[np.float32], panel: NDArray[np.uint32]) -> None:
     half, low, sixteen = np.uint32(0x8000), np.uint32(0xFFFF0000), np.uint32(16)
     for k in range(source.shape[0] // 2):
         for j in range(PANEL):
@@ -178,4 +263,6 @@ def _pack_bfloat16(engine: Bfloat16Vectors, source: NDArray[np.float32], panel: 
             panel[k, j] = (even >> sixteen) | (odd & low)
 
 
-choose_by_class(pack, {Float32Vectors: _pack_float32, Bfloat16Vectors: _pack_bfloat16})
+choose_by_class(
+    pack, {Float32Vectors: _pack_float32, Bfloat16Vectors: _pack_bfloat16, Bfloat16Tiles: _pack_bfloat16}
+)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, load, store
 from seqgen.kernels.pointwise import Floats, Operands, Pass, step_backward, step_forward
-from seqgen.kernels.products import PANEL, multiply, pack
+from seqgen.kernels.products import PANEL, leave, multiply, pack, prepare
 from seqgen.kernels.team import Barrier, meet
 
 Panels = NDArray[np.uint32]
@@ -50,6 +50,8 @@ def run_forward(
         for gate in range(cell.gates):
             start = gate * size + block * PANEL
             pack(engine, weight[start : start + PANEL].T, panels[block, gate])
+    room = np.empty(64, np.uint8)
+    prepare(engine, room)
     incoming, recurrent = scratch[thread, 0], scratch[thread, 1]
     stride = data.operand_in.strides[1]
     for t in range(steps):
@@ -64,7 +66,8 @@ def run_forward(
                 _gather(data.incoming, data.reads[t], first, count, size, unit, incoming)
                 step_forward(cell, data, t, first, count, unit, incoming, recurrent)
         if not meet(barrier, threads * (t + 1)):
-            return
+            break
+    leave(engine, room)
 
 
 @compiled
@@ -118,6 +121,8 @@ def run_backward(
         units = weight[:, block * PANEL : (block + 1) * PANEL]
         pack(engine, units[:joint], panels[block, 0])
         pack(engine, units[joint:], panels[block, 1])
+    room = np.empty(64, np.uint8)
+    prepare(engine, room)
     from_next = scratch[thread, 0, 0]
     out, gate_stride, saved_stride = from_next.ctypes.data, data.gates.strides[1], data.saved.strides[1]
     for t in range(steps - 1, -1, -1):
@@ -136,7 +141,8 @@ def run_backward(
                         multiply(engine, out, own, saved_stride, panels[block, 1].ctypes.data, size, 1)
                 step_backward(cell, data, t, first, count, unit, from_next)
         if not meet(barrier, threads * (steps - t)):
-            return
+            break
+    leave(engine, room)
 
 
 @compiled

@@ -26,6 +26,7 @@ HAS_NUMBA = find_spec("numba") is not None
 class Implementation(StrEnum):
     """What runs the recurrent layers; the value is for people to read."""
 
+    AMX = "compiled loops with bfloat16 products on AMX tiles"
     BFLOAT16 = "compiled loops with bfloat16 products"
     FLOAT32 = "compiled loops with float32 products"
     TORCH = "torch's recurrent layers"
@@ -53,7 +54,11 @@ def choose_implementation(device: torch.device, precision: torch.dtype) -> Imple
     """Return what `recurrent_stack` uses for tensors on a device."""
     if device.type != "cpu" or not HAS_NUMBA:
         return Implementation.TORCH
-    return Implementation.BFLOAT16 if precision == torch.bfloat16 else Implementation.FLOAT32
+    if precision == torch.float32:
+        return Implementation.FLOAT32
+    from seqgen.kernels.engines import why_no_tiles
+
+    return Implementation.AMX if why_no_tiles() is None else Implementation.BFLOAT16
 
 
 def recurrent_layer(
