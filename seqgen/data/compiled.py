@@ -63,17 +63,16 @@ class CompiledWords:
         self._classes = character_classes(tokenizer.scheme)
         words = [b"" if i <= UNK_ID else token.encode() for i, token in enumerate(tokenizer.tokens)]
         edges = np.cumsum([0, *map(len, words)], dtype=np.int64)
-        self._table = _empty_slots(4 * len(words))
-        self._words = (np.frombuffer(b"".join(words), dtype=np.uint8), edges[:-1].copy(), edges[1:].copy())
-        kernels.fill_slots(self._table, *self._words)
+        text = np.frombuffer(b"".join(words), dtype=np.uint8)
+        self._words = (*_empty_slots(4 * len(words)), text, edges[:-1].copy(), edges[1:].copy())
+        kernels.fill_slots(*self._words)
 
     def __call__(self, block: PartBlock) -> Encoded:
         """Encode every piece."""
-        block = prepare_block(block, self._options)
-        out, lengths = _room(block, self._dtype)
-        pieces = (_bytes(block), block.starts, block.ends, block.closes)
-        filled = kernels.word_ids(*pieces, self._classes, self._table, *self._words, out, lengths)
-        return Encoded(out[:filled], lengths)
+        words, lengths = _find_words(prepare_block(block, self._options), self._classes)
+        out = np.empty(len(words[1]), self._dtype)
+        kernels.word_ids(*words, *self._words, out)
+        return Encoded(out, lengths)
 
 
 def count_chars(block: PartBlock, options: Mapping[str, Any]) -> Counter[str]:
@@ -86,15 +85,12 @@ def count_chars(block: PartBlock, options: Mapping[str, Any]) -> Counter[str]:
 
 def count_words(block: PartBlock, options: Mapping[str, Any]) -> Counter[str]:
     """Count the word tokens of all pieces."""
-    block = prepare_block(block, options)
-    classes = character_classes(options["words"])
+    block = prepare_block(block, options)._replace(closes=np.zeros(len(block.starts), dtype=bool))
+    words, _ = _find_words(block, character_classes(options["words"]))
     size = _FIRST_SLOTS
     while True:
-        slots = _empty_slots(size)
         starts, ends, counts = (np.empty(size, dtype=np.int64) for _ in range(3))
-        found = kernels.distinct_words(
-            _bytes(block), block.starts, block.ends, classes, slots, starts, ends, counts
-        )
+        found = kernels.distinct_words(*words, *_empty_slots(size), starts, ends, counts)
         if found >= 0:
             break
         size *= 8
@@ -139,5 +135,18 @@ def _room(block: PartBlock, dtype: np.dtype[Any]) -> tuple[NDArray[Any], Offsets
     return np.empty(len(block.data) + len(block.starts), dtype), np.empty(len(block.starts), np.int64)
 
 
-def _empty_slots(wanted: int) -> NDArray[np.int32]:
-    return np.full(1 << max(wanted - 1, 1).bit_length(), -1, dtype=np.int32)
+def _find_words(block: PartBlock, classes: NDArray[np.uint8]) -> tuple[tuple[NDArray[Any], ...], Offsets]:
+    """Return the bytes of a block, starts, ends and hashes of its tokens, and the tokens of every piece."""
+    data = _bytes(block)
+    room = len(data) + len(block.starts)
+    starts, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    hashes, lengths = np.empty(room, dtype=np.uint64), np.empty(len(block.starts), dtype=np.int64)
+    pieces = (block.starts, block.ends, block.closes)
+    found = kernels.find_words(data, *pieces, classes, starts, ends, hashes, lengths)
+    return (data, starts[:found], ends[:found], hashes[:found]), lengths
+
+
+def _empty_slots(wanted: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Return the keys and the slots of an empty hash table."""
+    size = 1 << max(wanted - 1, 1).bit_length()
+    return np.empty(size, dtype=np.uint64), np.full(size, -1, dtype=np.int32)

@@ -19,6 +19,7 @@ white space, a mark that joins words, a mark of which a run is one token."""
 
 _FNV_OFFSET = np.uint64(14695981039346656037)
 _FNV_PRIME = np.uint64(1099511628211)
+_SPACE = np.uint64(0x20)
 _FIRST_LEAD_TO_CHECK = 0xCC  # of U+0300; continuation bytes are below
 
 
@@ -157,111 +158,159 @@ def _token_end(data: Any, start: int, end: int, classes: Any) -> Any:
 
 
 @compiled
-def _hash(data: Any, start: int, end: int) -> Any:
-    """Return the FNV-1a hash of some bytes."""
-    digest = _FNV_OFFSET
-    for place in range(start, end):
-        digest = (digest ^ np.uint64(data[place])) * _FNV_PRIME
-    return digest ^ (digest >> np.uint64(29))
-
-
-@compiled
-def _equal(data: Any, start: int, other: Any, other_start: int, size: int) -> Any:
-    for place in range(size):  # noqa: SIM110  (numba compiles no generator)
-        if data[start + place] != other[other_start + place]:
-            return False
-    return True
-
-
-@compiled
-def _slot_of(data: Any, start: int, end: int, slots: Any, text: Any, text_starts: Any, text_ends: Any) -> Any:
-    """Return the slot of a hash table that holds these bytes, or else the empty one (-1) they belong in.
-
-    `slots` holds numbers i of entries `text[text_starts[i]:text_ends[i]]`; its length is a power of two.
-    """
-    mask = np.uint64(len(slots) - 1)
-    slot = _hash(data, start, end) & mask
-    while True:
-        entry = slots[slot]
-        if entry < 0:
-            return slot
-        first = text_starts[entry]
-        if text_ends[entry] - first == end - start and _equal(data, start, text, first, end - start):
-            return slot
-        slot = (slot + np.uint64(1)) & mask
-
-
-@compiled
-def fill_slots(slots: Any, text: Any, text_starts: Any, text_ends: Any) -> None:
-    """Enter every `text[text_starts[i]:text_ends[i]]` that is not empty into a hash table of -1."""
-    for entry in range(len(text_starts)):
-        start, end = text_starts[entry], text_ends[entry]
-        if start < end:
-            slots[_slot_of(text, start, end, slots, text, text_starts, text_ends)] = entry
-
-
-@compiled
-def word_ids(
+def find_words(
     data: Any,
     starts: Any,
     ends: Any,
     closes: Any,
     classes: Any,
+    word_starts: Any,
+    word_ends: Any,
+    hashes: Any,
+    lengths: Any,
+) -> int:
+    """Find all tokens: where each begins and ends, and its FNV-1a hash; return how many there are.
+
+    An EOS is a token that begins and ends at -1. `lengths` receives the tokens of every piece.
+    """
+    found = 0
+    for piece in range(len(starts)):
+        before = found
+        place, last = starts[piece], ends[piece]
+        while place < last:
+            start = place
+            digest = _FNV_OFFSET
+            if data[place] == _SPACE and place + 1 < last:
+                digest = (digest ^ _SPACE) * _FNV_PRIME
+                place += 1
+            first = place
+            # Most tokens are words in ASCII that stand between other ASCII characters: they end right here.
+            while place < last:
+                lead = data[place]
+                if lead >= 0x80 or classes[lead] != WORD:
+                    break
+                digest = (digest ^ np.uint64(lead)) * _FNV_PRIME
+                place += 1
+            plain = place > first
+            if plain and place < last:
+                lead = data[place]
+                plain = lead < 0x80 and classes[lead] != APOSTROPHE
+            if not plain:
+                place = _token_end(data, start, last, classes)
+                digest = _hash(data, start, place)
+            word_starts[found], word_ends[found], hashes[found] = start, place, digest
+            found += 1
+        if closes[piece]:
+            word_starts[found] = word_ends[found] = -1
+            found += 1
+        lengths[piece] = found - before
+    return found
+
+
+@compiled
+def _hash(data: Any, start: int, end: int) -> Any:
+    digest = _FNV_OFFSET
+    for place in range(start, end):
+        digest = (digest ^ np.uint64(data[place])) * _FNV_PRIME
+    return digest
+
+
+@compiled
+def _slot_of(
+    digest: Any,
+    data: Any,
+    start: int,
+    end: int,
+    keys: Any,
+    slots: Any,
+    text: Any,
+    text_starts: Any,
+    text_ends: Any,
+) -> Any:
+    """Return the slot of a hash table that holds `data[start:end]`, or else the empty one it belongs in.
+
+    `slots` holds numbers i of entries `text[text_starts[i]:text_ends[i]]`, or -1, and `keys` their hashes;
+    the length of both is a power of two.
+    """
+    mask = np.uint64(len(slots) - 1)
+    slot = (digest ^ (digest >> np.uint64(29))) & mask
+    while True:
+        entry = slots[slot]
+        if entry < 0:
+            break
+        if keys[slot] == digest:
+            first = text_starts[entry]
+            same = text_ends[entry] - first == end - start
+            if same:
+                for byte in range(end - start):
+                    if data[start + byte] != text[first + byte]:
+                        same = False
+                        break
+            if same:
+                break
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@compiled
+def fill_slots(keys: Any, slots: Any, text: Any, text_starts: Any, text_ends: Any) -> None:
+    """Enter every `text[text_starts[i]:text_ends[i]]` that is not empty into a hash table of -1."""
+    for entry in range(len(text_starts)):
+        start, end = text_starts[entry], text_ends[entry]
+        if start < end:
+            digest = _hash(text, start, end)
+            slot = _slot_of(digest, text, start, end, keys, slots, text, text_starts, text_ends)
+            keys[slot], slots[slot] = digest, entry
+
+
+@compiled
+def word_ids(
+    data: Any,
+    word_starts: Any,
+    word_ends: Any,
+    hashes: Any,
+    keys: Any,
     slots: Any,
     text: Any,
     text_starts: Any,
     text_ends: Any,
     out: Any,
-    lengths: Any,
-) -> int:
-    """Write the id of every token to `out` and the ids of every piece to `lengths`; return how many.
-
-    Entry i of the hash table is the token with id i.
-    """
-    filled = 0
-    for piece in range(len(starts)):
-        before = filled
-        place = starts[piece]
-        while place < ends[piece]:
-            end = _token_end(data, place, ends[piece], classes)
-            entry = slots[_slot_of(data, place, end, slots, text, text_starts, text_ends)]
-            out[filled] = entry if entry >= 0 else UNK
-            filled += 1
-            place = end
-        if closes[piece]:
-            out[filled] = EOS
-            filled += 1
-        lengths[piece] = filled - before
-    return filled
+) -> None:
+    """Write the id of every token that `find_words` found; entry i of the table is the token with id i."""
+    for word in range(len(out)):
+        start, end = word_starts[word], word_ends[word]
+        if start < 0:
+            out[word] = EOS
+            continue
+        entry = slots[_slot_of(hashes[word], data, start, end, keys, slots, text, text_starts, text_ends)]
+        out[word] = entry if entry >= 0 else UNK
 
 
 @compiled
 def distinct_words(
     data: Any,
-    starts: Any,
-    ends: Any,
-    classes: Any,
-    slots: Any,
     word_starts: Any,
     word_ends: Any,
+    hashes: Any,
+    keys: Any,
+    slots: Any,
+    firsts: Any,
+    lasts: Any,
     counts: Any,
 ) -> int:
-    """Find the distinct tokens of all pieces; return how many there are, or -1 when `slots` is half full.
+    """Find the distinct among tokens, none of them EOS; return how many, or -1 when `slots` is half full.
 
-    `word_starts`, `word_ends` and `counts` receive the place and the number of each, in order of appearance.
+    `firsts`, `lasts` and `counts` receive the place and the number of each, in order of appearance.
     """
     found = 0
-    for piece in range(len(starts)):
-        place = starts[piece]
-        while place < ends[piece]:
-            end = _token_end(data, place, ends[piece], classes)
-            slot = _slot_of(data, place, end, slots, data, word_starts, word_ends)
-            if slots[slot] < 0:
-                if 2 * found >= len(slots):
-                    return -1
-                slots[slot] = found
-                word_starts[found], word_ends[found], counts[found] = place, end, 0
-                found += 1
-            counts[slots[slot]] += 1
-            place = end
+    for word in range(len(word_starts)):
+        start, end = word_starts[word], word_ends[word]
+        slot = _slot_of(hashes[word], data, start, end, keys, slots, data, firsts, lasts)
+        if slots[slot] < 0:
+            if 2 * found >= len(slots):
+                return -1
+            keys[slot], slots[slot] = hashes[word], found
+            firsts[found], lasts[found], counts[found] = start, end, 0
+            found += 1
+        counts[slots[slot]] += 1
     return found
