@@ -42,7 +42,7 @@ class DecodeState(NamedTuple):
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
         from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
         logits: (B, V padded).
-        digits: The inputs of an int8 product, (B, 2, H).
+        digits, embedding_digits: The inputs of an int8 product, (B, 2, H) and (1, 2, E).
         weights: The unnormalised distribution of one draw, (V,).
         table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
     """
@@ -57,6 +57,7 @@ class DecodeState(NamedTuple):
     from_hidden: Floats
     logits: Floats
     digits: NDArray[np.uint8]
+    embedding_digits: NDArray[np.uint8]
     weights: Floats
     table: Floats
     known: NDArray[np.bool_]
@@ -109,6 +110,7 @@ class Decoder:
             from_hidden=np.zeros((batch, wide), np.float32),
             logits=np.zeros((batch, network.head.width), np.float32),
             digits=np.zeros((batch, 2, hidden), np.uint8),
+            embedding_digits=np.zeros((1, 2, network.embedding.shape[1]), np.uint8),
             weights=np.zeros(self.vocab, np.float32),
             table=np.zeros((self.vocab, wide), np.float32),
             known=np.zeros(self.vocab, np.bool_),
@@ -210,10 +212,12 @@ def _consume(network: Any, state: Any) -> None:
         if layer > 0:
             for row in range(len(state.live)):
                 _copy(network.input_bias[layer], state.from_input[row])
-            _multiply(state, state.hidden[layer - 1], network.inputs, layer - 1, state.from_input)
+            below = state.hidden[layer - 1]
+            _multiply(below, network.inputs, layer - 1, state.digits, state.live, state.from_input)
         for row in range(len(state.live)):
             _copy(network.recurrent_bias[layer], state.from_hidden[row])
-        _multiply(state, state.hidden[layer], network.recurrent, layer, state.from_hidden)
+        before = state.hidden[layer]
+        _multiply(before, network.recurrent, layer, state.digits, state.live, state.from_hidden)
         for row in range(len(state.live)):
             if state.live[row]:
                 hidden, memory = state.hidden[layer, row], state.memory[layer, row]
@@ -232,10 +236,11 @@ def _forget(state: Any, row: Any) -> None:
 @compiled
 def _make_known(network: Any, state: Any, token: Any) -> None:
     """Compute a token's row of the table of layer 0."""
-    contribution = state.table[token : token + 1]
-    _copy(network.input_bias[0], contribution[0])
-    embedding = network.embedding[token : token + 1]
-    _add_product(embedding, network.first.floats[0], contribution, ONE_ROW)
+    row = state.table[token : token + 1]
+    vector = network.embedding[token : token + 1]
+    _multiply(vector, network.first, 0, state.embedding_digits, ONE_ROW, row)
+    for j in range(network.input_bias.shape[1]):
+        row[0, j] = fma(row[0, j], network.embedding_scale[token], network.input_bias[0, j])
     state.known[token] = True
 
 
@@ -244,7 +249,8 @@ def _project(network: Any, state: Any) -> None:
     """Compute the logits from the top layer's hidden state."""
     for row in range(len(state.live)):
         _copy(network.head_bias, state.logits[row])
-    _multiply(state, state.hidden[state.hidden.shape[0] - 1], network.head, 0, state.logits)
+    top = state.hidden[state.hidden.shape[0] - 1]
+    _multiply(top, network.head, 0, state.digits, state.live, state.logits)
 
 
 @compiled
@@ -254,16 +260,16 @@ def _copy(source: Any, target: Any) -> None:
 
 
 @compiled
-def _multiply(state: Any, vectors: Any, matrices: Any, index: Any, out: Any) -> None:
-    """Add the products of the live rows of `vectors` with one of the matrices to `out`."""
+def _multiply(vectors: Any, matrices: Any, index: Any, digits: Any, live: Any, out: Any) -> None:
+    """Add the products of the live rows of `vectors`, within ±1, with one of the matrices to `out`."""
     if len(matrices.floats):
-        _add_product(vectors, matrices.floats[index], out, state.live)
+        _add_product(vectors, matrices.floats[index], out, live)
         return
-    for row in range(len(state.live)):
-        if state.live[row]:
-            write_digits(vectors[row], state.digits[row])
+    for row in range(len(live)):
+        if live[row]:
+            write_digits(vectors[row], digits[row])
     values, scales, corrections = matrices.values, matrices.scales, matrices.corrections
-    add_int8_product(state.digits, values[index], scales[index], corrections[index], out, state.live)
+    add_int8_product(digits, values[index], scales[index], corrections[index], out, live)
 
 
 @compiled

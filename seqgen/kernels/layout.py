@@ -45,8 +45,9 @@ class Network(NamedTuple):
 
     Attributes:
         gates: G, which also tells the cell.
-        embedding: (V, E).
-        first: Input weights of layer 0, 1 of E inputs and G*H outputs, always float32.
+        embedding: (V, E), each row within ±1.
+        embedding_scale: What each row was divided by for that, (V,).
+        first: Input weights of layer 0, 1 of E inputs and G*H outputs.
         inputs: Input weights of the layers above, L-1 of H inputs and G*H outputs.
         recurrent: Weights of the previous hidden state, L of H inputs and G*H outputs.
         input_bias: (L, G*H).
@@ -57,6 +58,7 @@ class Network(NamedTuple):
 
     gates: int
     embedding: Floats
+    embedding_scale: Floats
     first: Matrices
     inputs: Matrices
     recurrent: Matrices
@@ -72,8 +74,8 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
     Args:
         weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...
         cell: "lstm", "gru" or "rnn".
-        exact: Keep all weights in float32; otherwise all but those of layer 0's input are rounded to int8,
-            unless the network is too wide for it.
+        exact: Keep the weights in float32; otherwise they are rounded to int8, where a matrix is not too deep
+            for it.
 
     Raises:
         ValueError: If the cell is unknown, or an array is missing, of an unexpected shape or not finite.
@@ -90,10 +92,12 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
         return [_gate_columns(weights[f"encoder.{layer}.{name}"], gates) for layer in range(layers)]
 
     inputs = each("weight_ih")
+    scale = _powers_above(np.abs(weights["embedding.weight"]).max(axis=1))
     return Network(
         gates=gates,
-        embedding=_pad(weights["embedding.weight"], 1),
-        first=_matrices(inputs[:1], exact=True),
+        embedding=_pad(weights["embedding.weight"] / scale[:, None], 1),
+        embedding_scale=scale,
+        first=_matrices(inputs[:1], exact=exact),
         inputs=_matrices(inputs[1:], exact=exact),
         recurrent=_matrices(each("weight_hh"), exact=exact),
         input_bias=np.concatenate(each("bias_ih")),
@@ -117,6 +121,12 @@ def _check(
             raise ValueError(f"{name}: expected {shape}, found {found}")
         if not np.isfinite(weights[name]).all():
             raise ValueError(f"{name}: not all finite numbers")
+
+
+def _powers_above(values: Floats) -> Floats:
+    """Return powers of 2 that are not less, so that dividing by them rounds nothing; at least 2**-60."""
+    powers: Floats = np.exp2(np.ceil(np.log2(np.maximum(values, 2.0**-60)))).astype(np.float32)
+    return powers
 
 
 def _padded(size: int) -> int:

@@ -62,10 +62,8 @@ class PlainDecoder:
         def weight(name):
             return self.weights[f"encoder.{layer}.{name}"]
 
-        if layer:
-            from_input = self._product(f"encoder.{layer}.weight_ih", features) + weight("bias_ih")
-        else:
-            from_input = weight("weight_ih") @ features + weight("bias_ih")
+        scale = 1.0 if layer else np.exp2(np.ceil(np.log2(np.abs(features).max())))
+        from_input = scale * self._product(f"encoder.{layer}.weight_ih", features / scale) + weight("bias_ih")
         from_hidden = self._product(f"encoder.{layer}.weight_hh", self.hidden[layer]) + weight("bias_hh")
         if self.cell == "lstm":
             i, f, g, o = np.split(from_input + from_hidden, 4)
