@@ -7,9 +7,11 @@ bin. Parts of the same program become one part, 2/2 becomes 4/4, and keys, part 
 spelling are left out; spelling is guessed anew when decoding.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from seqgen.errors import TokenError
@@ -68,13 +70,25 @@ def _in_quarters(meter: Meter | None) -> Meter | None:
     return Meter(meter.beats * 4 // meter.unit, 4)
 
 
+def _midi_tok() -> Any:
+    """Import MidiTok without its data loaders, which would load torch: it takes them for not installed."""
+    loaders = "miditok.pytorch_data"
+    if "miditok" in sys.modules:
+        return sys.modules["miditok"]
+    modules: dict[str, Any] = sys.modules
+    modules[loaders] = None
+    try:
+        return import_module("miditok")
+    finally:
+        del modules[loaders]
+
+
 @lru_cache(maxsize=4)
 def _tokenizer(encoding: RemiEncoding) -> Any:
-    from miditok import REMI, TokenizerConfig
-
+    miditok = _midi_tok()
     beats = {4: range(1, 13), 8: range(1, 16), 16: range(1, 16)}
-    return REMI(
-        TokenizerConfig(
+    return miditok.REMI(
+        miditok.TokenizerConfig(
             pitch_range=(0, 127),
             drums_pitch_range=(0, 127),
             beat_res={(0, 4): encoding.grid, (4, 16): max(1, encoding.grid // 3), (16, 64): 1},

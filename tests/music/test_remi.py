@@ -1,5 +1,7 @@
 """The REMI encoding."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
@@ -106,3 +108,14 @@ def test_an_encoding_is_rebuilt_from_its_parameters():
     assert note_encoding("remi", finer.parameters()) == finer
     with pytest.raises(TokenError, match="known are fastest_bpm, grid, slowest_bpm, velocities"):
         note_encoding("remi", {"bars": 4})
+
+
+def test_encoding_does_not_load_torch():
+    code = """
+import sys
+from seqgen.music.encodings import note_encoding
+note_encoding("remi").decode(["Bar_None"])
+assert "miditok" in sys.modules
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
