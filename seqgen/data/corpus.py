@@ -159,8 +159,9 @@ def _keep_music(corpus: Corpus) -> None:
 
 def write_report(report: dict[str, Any], path: Path) -> None:
     """Write what was read and what was not as JSON."""
+    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     with replacing(path) as aside:
-        aside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # file names need not be UTF-8
 
 
 def summarize(skipped: Iterable[Skipped], *, shown: int = 5) -> list[str]:

@@ -104,12 +104,12 @@ class MusicMaterial:
     @cached_property
     def _tunes(self) -> Tunes:
         if isinstance(self._given, NoteTokenizer):
-            return read_tunes(self._corpus, self._given.encoding)
+            return read_tunes(self._corpus, self._given.encoding, notify=self._notify)
         encoding = choose_encoding(self._corpus, self._wanted)
         if self._wanted == "auto":
             why = "single-line tunes" if encoding.name == "melody" else "several parts, or played"
             self._notify(f"note encoding {encoding.name} ({why}); --notes chooses")
-        return read_tunes(self._corpus, encoding)
+        return read_tunes(self._corpus, encoding, notify=self._notify)
 
     @cached_property
     def _split(self) -> tuple[str, list[SplitTune]]:

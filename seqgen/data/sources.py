@@ -197,7 +197,7 @@ def examine(path: Path, *, named: bool = False) -> Source | Skipped:
         CorpusError: If the user named this very file and it cannot be a source.
     """
     if not path.is_file():
-        skipped = Skipped(str(path), "not a regular file")
+        skipped = Skipped(str(path), "not a regular file; a pipe is read as -")
     elif path.stat().st_size == 0:
         skipped = Skipped(str(path), "the file is empty")
     elif _is_binary(path):

@@ -74,8 +74,15 @@ class Tunes:
         self.sources.append(source)
 
 
-def read_tunes(corpus: Corpus, encoding: NoteEncoding) -> Tunes:
+def read_tunes(
+    corpus: Corpus, encoding: NoteEncoding, *, notify: Callable[[str], None] = lambda message: None
+) -> Tunes:
     """Read every tune of a corpus; what cannot be read is noted there.
+
+    Args:
+        corpus: A corpus of music.
+        encoding: How its notes are written as tokens.
+        notify: Called with one line if this will take a while.
 
     Raises:
         CorpusError: If something cannot be read and may not be skipped, or no tune is left.
@@ -85,7 +92,10 @@ def read_tunes(corpus: Corpus, encoding: NoteEncoding) -> Tunes:
     for source, units in _units(corpus):
         place = _place(source, encoding)
         plan.append((source, units, place, _load(place)))
-    fresh = _parse_all([unit for _, units, _, known in plan if known is None for unit in units], encoding)
+    missing = [unit for _, units, _, known in plan if known is None for unit in units]
+    if len(missing) >= _WORTH_A_POOL:
+        notify(f"reading the notes of {len(missing):,} pieces, which are kept for the next time")
+    fresh = _parse_all(missing, encoding)
     for source, units, place, known in plan:
         readings = [next(fresh) for _ in units] if known is None else known
         if known is None:

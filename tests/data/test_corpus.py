@@ -1,9 +1,11 @@
 import gzip
+import json
+import os
 
 import pytest
 
 from seqgen.config import CorpusConfig
-from seqgen.data.corpus import open_corpus, summarize
+from seqgen.data.corpus import open_corpus, summarize, write_report
 from seqgen.data.sources import Skipped
 from seqgen.data.split import plan_split
 from seqgen.errors import ConfigError, CorpusError
@@ -125,3 +127,9 @@ def test_a_summary_is_short_and_counts_the_rest():
         "not read: 7 more (9 in all); see the corpus report",
     ]
     assert summarize([]) == []
+
+
+def test_a_file_name_that_is_no_utf8_does_not_break_the_report(tmp_path):
+    report = {"skipped": [{"name": os.fsdecode(b"caf\xe9.txt")}]}
+    write_report(report, tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report

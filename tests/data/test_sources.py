@@ -46,7 +46,7 @@ def test_all_that_a_folder_holds_besides_is_named_with_its_reason(folder):
         ".hidden": "hidden, not read",
         "empty.txt": "the file is empty",
         "link": "a link to a folder, not followed",
-        "lost": "not a regular file",
+        "lost": "not a regular file; a pipe is read as -",
         "picture.png": "binary, neither text nor music that seqgen reads",
     }
 
