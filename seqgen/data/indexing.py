@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from seqgen import __version__
 from seqgen.config import Config, VocabConfig, to_plain
 from seqgen.data.catalogue import manifest_terms
 from seqgen.data.corpus import Corpus, open_corpus, summarize, write_report
 from seqgen.data.index import FORMAT, KIND, METADATA, REPORT, VOCAB, TokenIndex, is_index
 from seqgen.data.material import Material, MusicMaterial, TextMaterial
+from seqgen.data.provenance import code_hash
 from seqgen.data.tokenizers import EOS_ID, UNK_ID, Tokenizer, load_tokenizer, make_tokenizer
-from seqgen.data.tunes import reader_version
 from seqgen.data.vocab import canonical_hash
 from seqgen.data.writer import Stretch, count_parts, write_parts
 from seqgen.errors import ArtifactError, ConfigError, TokenError
@@ -79,12 +78,13 @@ def ensure_index(
         return _given_index(Path(corpus[0]), config, tokenizer)
     job = _Job(corpus, config, tokenizer, cache, notify)
     tokenizer = job.ensure_tokenizer()
-    key = job.index_key(tokenizer)
+    content_hash = job.content_hash(tokenizer)
+    key = canonical_hash([content_hash, _code_hash()])
     place = path or job.cache / "indexes" / key[:32]
     found = _open_if_current(place, key)
     if found is None:
         _check_place(place)
-        job.write_index(place, tokenizer, key)
+        job.write_index(place, tokenizer, {"content_hash": content_hash, "key": key})
         found = TokenIndex.open(place)
     elif path is not None:
         notify(f"{path}: the corpus has not changed, the index is as it was")
@@ -176,18 +176,17 @@ class _Job:
 
     def _vocab_key(self) -> str:
         vocab = asdict(self.config.vocab) | {"level": self.level}
-        return canonical_hash([*self._common_key(), vocab])
+        return canonical_hash([*self._material_key(), vocab, _code_hash()])
 
-    def index_key(self, tokenizer: Tokenizer) -> str:
+    def content_hash(self, tokenizer: Tokenizer) -> str:
         """Return a hash of all that decides what is in the index."""
-        return canonical_hash([*self._common_key(), tokenizer.content_hash])
+        return canonical_hash([*self._material_key(), tokenizer.content_hash])
 
-    def _common_key(self) -> list[Any]:
-        reader = reader_version() if self.corpus.modality == "music" else None
-        return [FORMAT, __version__, self.corpus_hash, asdict(self.config.corpus), list(self.shares), reader]
+    def _material_key(self) -> list[Any]:
+        return [FORMAT, self.corpus_hash, asdict(self.config.corpus), list(self.shares)]
 
-    def write_index(self, place: Path, tokenizer: Tokenizer, key: str) -> None:
-        """Write the index aside and put it in place."""
+    def write_index(self, place: Path, tokenizer: Tokenizer, hashes: dict[str, str]) -> None:
+        """Write the index aside and put it in place, with the hashes it is known by."""
         dtype = np.min_scalar_type(len(tokenizer.tokens) - 1)
         with _aside(place) as folder:
             stretches = self.material.stretches(tokenizer, dtype)
@@ -198,7 +197,7 @@ class _Job:
             record = {
                 "kind": KIND,
                 "format": FORMAT,
-                "content_hash": key,
+                **hashes,
                 "corpus_hash": self.corpus_hash,
                 "vocab_hash": tokenizer.content_hash,
                 "dtype": dtype.newbyteorder("<").str,
@@ -245,6 +244,11 @@ class _Job:
                 self.notify(f"the {part} part is empty; the corpus is too small for a share of {share:g}")
 
 
+def _code_hash() -> str:
+    """Return a hash of the code that makes indexes: what older code made is made again."""
+    return code_hash("data", "music", "kernels/text.py")
+
+
 def _level(corpus: Corpus, config: VocabConfig) -> str:
     if config.level != "auto":
         return config.level
@@ -272,7 +276,7 @@ def _open_if_current(path: Path, key: str) -> TokenIndex | None:
         index = TokenIndex.open(path)
     except ArtifactError:
         return None  # cut short or damaged: it is made again
-    return index if index.content_hash == key else None
+    return index if index.record.get("key") == key else None
 
 
 def _check_place(path: Path) -> None:

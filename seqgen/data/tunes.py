@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from functools import cache, partial
-from hashlib import sha256
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-import seqgen.music
 from seqgen.data.corpus import Corpus
 from seqgen.data.index import PARTS
+from seqgen.data.provenance import code_hash
 from seqgen.data.readers import UnreadableError
 from seqgen.data.sources import Skipped, Source
 from seqgen.data.split import assign_parts, cut_edges
@@ -200,18 +199,9 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@cache
-def reader_version() -> str:
-    """Return a hash of the code that reads music, so that readings of older code are not used."""
-    digest = sha256()
-    for path in sorted(Path(seqgen.music.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def _place(source: Source, encoding: NoteEncoding) -> Path:
     key = [file_hash(source.path), source.path.suffix, encoding.name, encoding.parameters()]
-    return cache_dir("notes", reader_version()[:16]) / f"{canonical_hash(key)[:32]}.json"
+    return cache_dir("notes", code_hash("music")[:16]) / f"{canonical_hash(key)[:32]}.json"
 
 
 def _load(place: Path) -> list[Reading] | None:

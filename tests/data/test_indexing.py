@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seqgen.config import build_config
-from seqgen.data import corpus, encoding, writer
+from seqgen.data import corpus, encoding, indexing, writer
 from seqgen.data.index import METADATA, PARTS, TokenIndex, is_index
 from seqgen.data.indexing import build_vocab, ensure_index
 from seqgen.data.tokenizers import byte_vocab, make_tokenizer, ranked_vocab
@@ -125,6 +125,14 @@ def test_an_unchanged_corpus_is_hashed_but_not_read(monkeypatch, text):
     assert again.path == first.path
     text.rename(text.with_name("renamed.txt"))
     assert index(text.with_name("renamed.txt")).path == first.path
+
+
+def test_what_older_code_made_is_made_again(text, monkeypatch):
+    first = index(text)
+    monkeypatch.setattr(indexing, "code_hash", lambda *folders: "0" * 64)
+    again = index(text)
+    assert again.path != first.path
+    assert again.content_hash == first.content_hash
 
 
 def test_a_changed_corpus_is_indexed_anew(text):
