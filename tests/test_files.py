@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from seqgen.files import file_hash, replacing
@@ -30,3 +32,10 @@ def test_folders_on_the_way_are_made(tmp_path):
 def test_the_hash_is_that_of_the_content(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     assert file_hash(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert not list(tmp_path.iterdir())

@@ -80,9 +80,16 @@ class Corpus:
         return read_blocks(source, self.config, on_skip=self.skip)
 
     def blocks_again(self) -> Iterator[Block]:
-        """Read all sources as text once more, after `drop` took the unreadable ones away."""
+        """Read all sources as text once more, after `drop` took the unreadable ones away.
+
+        Raises:
+            CorpusError: If a file that could be read before cannot be read now.
+        """
         for source in self.sources:
-            yield from read_blocks(source, self.config, on_skip=lambda skipped: None, checked=True)
+            try:
+                yield from read_blocks(source, self.config, on_skip=lambda skipped: None, checked=True)
+            except UnreadableError as error:
+                raise CorpusError(f"{source.name}: {error.reason}, though it could be read before") from error
 
     def drop(self, source: Source, error: UnreadableError) -> None:
         """Take an unreadable source away, or fail if `--on-error` says so."""

@@ -296,6 +296,9 @@ def _aside(path: Path) -> Iterator[Path]:
     folder.mkdir(parents=True)
     try:
         yield folder
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say where it is full
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -133,3 +133,12 @@ def test_a_file_name_that_is_no_utf8_does_not_break_the_report(tmp_path):
     report = {"skipped": [{"name": os.fsdecode(b"caf\xe9.txt")}]}
     write_report(report, tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+
+
+def test_a_file_that_vanishes_while_it_is_used_is_an_error(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    corpus = opened(tmp_path)
+    plan_split(corpus, SHARES)
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(CorpusError, match=r"a\.txt: cannot be read .*, though it could be read before"):
+        list(corpus.blocks_again())

@@ -239,11 +239,12 @@ def test_a_full_disk_leaves_nothing_half_written(text, tmp_path, monkeypatch):
     class FullDisk(writer.PartWriter):
         def add(self, stretch):
             super().add(stretch)
-            raise OSError(errno.ENOSPC, "No space left on device", "train.ids")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(writer, "PartWriter", FullDisk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         index(text, path=tmp_path / "idx")
+    assert caught.value.filename == str(tmp_path / "idx")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "text.txt"]
 
 
