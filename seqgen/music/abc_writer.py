@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from seqgen.music.notation import ZERO, Chord, layers, split_chords, symbol_lengths
-from seqgen.music.pieces import Bar, Key, Meter, Piece, Pitch, Tuplet, value_at
+from seqgen.music.pieces import Bar, Key, Meter, Piece, Pitch, Tuplet, bar_origins, value_at
 
 _UNITS = (Fraction(1, 2), Fraction(1, 4), Fraction(1))
 _MODES = {
@@ -105,8 +105,7 @@ class _Line:
         self._changes = [
             (onset, field) for onset, field in _changes(piece) if with_tempos or not field.startswith("Q")
         ]
-        # A bar that is short is short at its beginning at the start of a tune and after repeats.
-        self._short_starts = {ZERO} | {bar.onset for bar in piece.bars if ":" in bar.kind}
+        self._origins = {start: origin for start, _, origin in bar_origins(piece)}
         self._altered: set[str] = set()  # steps with an accidental in this bar
         self._text: list[str] = []
         self._current = ""
@@ -133,7 +132,7 @@ class _Line:
             stop = place
             while stop < len(line) and (end is None or line[stop].onset < end):
                 stop += 1
-            self._write_notes(line[place:stop], bar_start, bars[0].onset if bars else None)
+            self._write_notes(line[place:stop], bar_start)
             place = stop
         self._break_line()
         return self._text
@@ -171,16 +170,14 @@ class _Line:
     def _set_key(self, onset: Fraction) -> None:
         self._key = value_at(self._piece.keys, onset)
 
-    def _write_notes(self, chords: Sequence[Chord], bar_start: Fraction, bar_end: Fraction | None) -> None:
+    def _write_notes(self, chords: Sequence[Chord], bar_start: Fraction) -> None:
         meter = value_at(self._piece.meters, bar_start)
-        beat = _beam_quarters(meter)
-        origin = bar_start
-        if meter is not None and bar_end is not None and bar_start in self._short_starts:
-            origin = min(bar_start, bar_end - meter.bar_quarters)
+        group = meter.group_quarters if meter else Fraction(1)
+        origin = self._origins[bar_start]
         words: list[str] = []
         left, last_beat = 0, None
         for index, chord in enumerate(chords):
-            beat_number = (chord.onset - origin) // beat
+            beat_number = (chord.onset - origin) // group
             if left <= 0 and beat_number != last_beat:
                 words.append("")
                 last_beat = beat_number
@@ -222,12 +219,3 @@ class _Line:
         if pitch.octave >= 5:
             return sign + pitch.step.lower() + "'" * (pitch.octave - 5)
         return sign + pitch.step + "," * (4 - pitch.octave)
-
-
-def _beam_quarters(meter: Meter | None) -> Fraction:
-    """Return how long a group of notes written together is."""
-    if meter is None:
-        return Fraction(1)
-    if meter.is_compound or meter == Meter(3, 8):
-        return Fraction(12, meter.unit)
-    return Fraction(2) if meter.bar_quarters == 4 else Fraction(max(1, 4 // meter.unit))

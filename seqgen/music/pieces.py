@@ -7,7 +7,7 @@ Repeats are kept as written; `seqgen.music.playback` unfolds them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -155,6 +155,13 @@ class Meter:
         return self.beats % 3 == 0 and self.beats > 3 and self.unit >= 8
 
     @property
+    def group_quarters(self) -> Fraction:
+        """The length of the groups in which short notes are written together: half a bar of 4/4 or of 6/8."""
+        if self.is_compound or (self.beats, self.unit) == (3, 8):
+            return Fraction(12, self.unit)
+        return Fraction(2) if self.bar_quarters == 4 else Fraction(max(1, 4 // self.unit))
+
+    @property
     def name(self) -> str:
         """The name, such as 6/8."""
         return f"{self.beats}/{self.unit}"
@@ -297,6 +304,20 @@ def value_at(changes: Iterable[tuple[Fraction, T]], onset: Fraction) -> T | None
             break
         value = changed
     return value
+
+
+def bar_origins(piece: Piece) -> Iterator[tuple[Fraction, Fraction | None, Fraction]]:
+    """Yield start and end of each stretch between bar lines, and the place from which its beats count.
+
+    That place is the start, but lies before it where a bar is short at its beginning: at the start of a
+    piece and after a repeat sign. The last stretch has no end.
+    """
+    starts = [(Fraction(0), True), *((bar.onset, ":" in bar.kind) for bar in piece.bars if bar.onset)]
+    ends = [*(start for start, _ in starts[1:]), None]
+    for (start, may_be_short), end in zip(starts, ends, strict=True):
+        meter = value_at(piece.meters, start)
+        full = start if end is None or meter is None else end - meter.bar_quarters
+        yield start, end, min(start, full) if may_be_short else start
 
 
 def tidy_changes(changes: Iterable[tuple[Fraction, T]]) -> tuple[tuple[Fraction, T], ...]:

@@ -189,6 +189,7 @@ def tokenizer():
         "Key_C-major",
         "Meter_4/4",
         "Unit_1",
+        "Beat_2",
         "Bar_|",
         "Bar_|]",
         *(f"Pitch_{step}4" for step in "CDEFGAB"),

@@ -87,6 +87,28 @@ def test_notes_of_a_usual_triplet_cost_no_durations():
     assert tokens[5:] == ["Tuplet_3:2", "Pitch_E4", "Pitch_F4", "Pitch_G4", "Pitch_A4", "Bar_|"]
 
 
+@pytest.mark.parametrize(
+    ("tune", "tokens"),
+    [
+        ("M:4/4\nK:C\nCDEF GABc|", "C4 D4 E4 F4 Beat_2 G4 A4 B4 C5 Bar_|"),
+        ("M:6/8\nK:C\nCDE FGA|", "C4 D4 E4 Beat_2 F4 G4 A4 Bar_|"),
+        ("M:2/4\nL:1/8\nK:C\nCDEF|", "C4 D4 Beat_2 E4 F4 Bar_|"),
+        (
+            "M:4/4\nK:C\nEF GABc|CDEF GABc|",
+            "E4 F4 Beat_2 G4 A4 B4 C5 Bar_| C4 D4 E4 F4 Beat_2 G4 A4 B4 C5 Bar_|",
+        ),
+        ("M:none\nK:C\nCDEFGABc|", "C4 D4 E4 F4 G4 A4 B4 C5 Bar_|"),
+    ],
+)
+def test_each_further_group_of_a_bar_is_numbered(tune, tokens):
+    assert " ".join(ENCODING.encode(read(f"X:1\n{tune}"))[3:]).replace("Pitch_", "") == tokens
+
+
+def test_beats_make_no_difference_to_the_piece():
+    tokens = ENCODING.encode(read(TUNE))
+    assert ENCODING.decode([token for token in tokens if "Beat" not in token]) == ENCODING.decode(tokens)
+
+
 def test_the_same_bar_has_the_same_tokens_everywhere():
     tokens = ENCODING.encode(read("X:1\nM:C\nL:1/8\nK:C\nC2DE F4|GABc d4|C2DE F4|"))
     bars = " ".join(tokens[3:]).split(" Bar_|")
