@@ -1,0 +1,60 @@
+"""The README's commands, run as they stand, on small corpora and short budgets."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.corpora import sentences
+
+README = Path(__file__).parents[1] / "README.md"
+TUNE = """X:{number}
+T:Reel {number}
+M:4/4
+L:1/8
+K:D
+|: A2FA dAFA | Bcd{note} A3F | G2BG F2AF | E2EF GFED :|
+|: f2fe d2dB | AFAB d2{note}2 | g2ge f2fd | edBc d4 :|
+
+"""
+SMALL = "--epochs 2 --hidden-size 16 --embedding-size 8 --device cpu"
+
+
+def commands():
+    """Return the seqgen commands of the README, continued lines joined, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    return [line[2:] for line in text.splitlines() if line.startswith("$ seqgen ")]
+
+
+def test_the_readme_shows_the_main_commands():
+    shown = {shlex.split(command)[1] for command in commands()}
+    assert {"train", "sample", "evaluate", "vocab", "index", "corpus"} <= shown
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder with small stand-ins for every corpus that the README names."""
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pydoc").write_text("\n".join(sentences(150)))
+    (tmp_path / "book.txt").write_text("\n".join(sentences(150)))
+    (tmp_path / "names.txt").write_text("\n".join(sentences(100, seed=1)))
+    (tmp_path / "fiddle").mkdir()
+    book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
+    (tmp_path / "fiddle" / "reels.abc").write_text(book)
+    return tmp_path
+
+
+def test_every_command_of_the_readme_runs(workplace):
+    # `pydoc` and `fiddle` are files here: a path goes before a name of the catalogue.
+    for command in commands():
+        small = re.sub(r"--minutes [\d.]+", SMALL, command)
+        if " corpus fetch " in small:
+            continue  # needs the network; tests/data has it fetch from a server of its own
+        small = small.replace("seqgen ", f"{shlex.quote(sys.executable)} -m seqgen ", 1)
+        done = subprocess.run(small, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
