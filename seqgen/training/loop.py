@@ -153,15 +153,16 @@ class Trainer:
         began = time.perf_counter() - self.seconds
         trained, idle = 0.0, 0.0
         while (progress := self.budget.progress(self.step, self.seconds)) < 1:
+            before = progress
             loss, norm, rate = self._learn(progress)
             self.seconds = time.perf_counter() - began
             trained += self.batches.rows * self.batches.row_length / len(self.batches)
             progress = self.budget.progress(self.step, self.seconds)
             score, is_best = None, False
-            if self._validation_is_due(progress):
-                before = time.perf_counter()
+            if self._validation_is_due(before, progress):
+                paused = time.perf_counter()
                 score, is_best = self._validate(loss)
-                idle += time.perf_counter() - before
+                idle += time.perf_counter() - paused
                 self.seconds = time.perf_counter() - began
             patience = self.config.training.patience
             stopped = patience is not None and self.stale >= patience
@@ -207,9 +208,10 @@ class Trainer:
             raise ConfigError(f"the loss is no longer finite at step {self.step}; lower --learning-rate")
         return loss.item(), norm.item(), settings.learning_rate * factor
 
-    def _validation_is_due(self, progress: float) -> bool:
-        done = len(self.history)
-        return progress >= 1 or progress >= (done + 1) / self.config.training.validations
+    def _validation_is_due(self, before: float, progress: float) -> bool:
+        """Tell whether a step has passed one of the evenly spread marks of the budget."""
+        count = self.config.training.validations
+        return progress >= 1 or int(progress * count) > int(before * count)
 
     def _validate(self, training_loss: float) -> tuple[Score | None, bool]:
         score = self._quick_score()
@@ -228,6 +230,7 @@ class Trainer:
         if is_best:
             self.best_loss = loss
             self.write_artifact({} if score is None else {"valid": score.record()})
+        self.save()
         return score, is_best
 
     def _quick_score(self) -> Score | None:

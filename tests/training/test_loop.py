@@ -81,6 +81,24 @@ def test_a_closed_training_leaves_a_model_and_a_checkpoint(corpus, tmp_path):
     assert load_artifact(tmp_path / "m").scores == {}
 
 
+def test_a_run_that_is_killed_goes_on_from_its_last_validation(corpus, tmp_path):
+    config = settings()
+    whole = run(corpus, tmp_path / "whole", config)
+    steps = train(corpus, config, path=tmp_path / "killed", source={"corpus": ["memory"]})
+    last = next(step for step in steps if step.validation)
+    saved = load_checkpoint(tmp_path / "killed")  # as it lies there before the generator is closed
+    assert saved.progress["step"] == last.step
+    steps.close()
+    run(corpus, tmp_path / "killed", config, checkpoint=saved)
+    assert load_checkpoint(tmp_path / "killed").progress["step"] == whole[-1].step
+
+
+def test_more_epochs_after_the_end_are_validated_as_evenly(corpus, tmp_path):
+    run(corpus, tmp_path / "m", settings(epochs=1))
+    more = run(corpus, tmp_path / "m", settings(epochs=3), checkpoint=load_checkpoint(tmp_path / "m"))
+    assert sum(step.validation is not None for step in more) in (2, 3)
+
+
 def test_the_best_weights_are_kept_when_the_last_are_worse(corpus, tmp_path):
     steps = run(corpus, tmp_path / "m", settings(epochs=6, validations=6, learning_rate=0.5, warmup_steps=0))
     best = min(s.validation.loss_nats for s in steps if s.validation)
