@@ -76,6 +76,8 @@ def ensure_index(
     """
     if len(corpus) == 1 and is_index(Path(corpus[0])):
         return _given_index(Path(corpus[0]), config, tokenizer)
+    if path is not None:
+        _check_place(path)
     job = _Job(corpus, config, tokenizer, cache, notify)
     tokenizer = job.ensure_tokenizer()
     content_hash = job.content_hash(tokenizer)
@@ -83,7 +85,6 @@ def ensure_index(
     place = path or job.cache / "indexes" / key[:32]
     found = _open_if_current(place, key)
     if found is None:
-        _check_place(place)
         job.write_index(place, tokenizer, {"content_hash": content_hash, "key": key})
         found = TokenIndex.open(place)
     elif path is not None:

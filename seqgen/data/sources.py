@@ -23,6 +23,8 @@ TABLE_KINDS = ("csv", "tsv", "jsonl")
 MUSIC_KINDS = ("abc", "midi", "score")
 _TABLE_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PLAIN_SUFFIXES = frozenset({".txt", ".text", ".md", ".tokens", ".raw"})
+_NO_CORPUS = {"index.json": "an index", "artifact.yaml": "a model"}
+"""Folders with such a file are results of seqgen."""
 _SNIFFED_BYTES = 8192
 _ABC_TUNE = re.compile(rb"^X:\s*[0-9].*^K:", re.MULTILINE | re.DOTALL)
 
@@ -112,6 +114,9 @@ def _resolve(name: str, found: Found) -> Iterator[Source | Skipped]:
         return
     path = Path(name)
     if path.is_dir():
+        for mark, what in _NO_CORPUS.items():
+            if (path / mark).is_file():
+                raise CorpusError(f"{name}: {what}, not a corpus that could be read with others or anew")
         yield from _walk(path)
     elif path.exists():
         yield examine(path, named=True)

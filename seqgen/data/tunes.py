@@ -34,7 +34,8 @@ _SAMPLED = 24
 _SUITED_SHARE = 0.9
 _WORTH_A_POOL = 48
 """Tunes from which starting other processes pays."""
-_CHUNK = 16
+_CHUNK = 4
+"""Tunes that a process is given at a time: after Ctrl-C, those at work are waited for."""
 
 
 class Reading(NamedTuple):

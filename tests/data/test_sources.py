@@ -147,3 +147,12 @@ def test_empty_standard_input_is_an_error(monkeypatch):
     pipe(monkeypatch, b"")
     with pytest.raises(CorpusError, match="standard input is empty"):
         find_sources(["-"])
+
+
+@pytest.mark.parametrize(
+    ("mark", "message"), [("index.json", "an index, not"), ("artifact.yaml", "a model, not")]
+)
+def test_a_result_of_seqgen_is_no_corpus(folder, mark, message):
+    (folder / mark).write_text("{}")
+    with pytest.raises(CorpusError, match=message):
+        find_sources([str(folder)])
