@@ -116,7 +116,7 @@ def _resolve(name: str, found: Found) -> Iterator[Source | Skipped]:
     if path.is_dir():
         for mark, what in _NO_CORPUS.items():
             if (path / mark).is_file():
-                raise CorpusError(f"{name}: {what}, not a corpus that could be read with others or anew")
+                raise CorpusError(f"{name}: holds {what}, not a corpus; name the files it was made from")
         yield from _walk(path)
     elif path.exists():
         yield examine(path, named=True)

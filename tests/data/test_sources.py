@@ -150,7 +150,7 @@ def test_empty_standard_input_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("mark", "message"), [("index.json", "an index, not"), ("artifact.yaml", "a model, not")]
+    ("mark", "message"), [("index.json", "holds an index, not"), ("artifact.yaml", "holds a model, not")]
 )
 def test_a_result_of_seqgen_is_no_corpus(folder, mark, message):
     (folder / mark).write_text("{}")
