@@ -42,19 +42,53 @@ _LARGEST = np.float32(87.0)
 
 
 @compiled
-def tanh(x: Any) -> Any:
-    """Return the hyperbolic tangent of lanes."""
+def _tanh_ratio(x: Any) -> Any:
+    """Return the numerator and the denominator, at most 250, of tanh."""
     x = at_least(-_LIMIT, at_most(_LIMIT, x))
     s = x * x
     above = fused(s, fused(s, fused(s, fused(s, _P[4], _P[3]), _P[2]), _P[1]), _P[0])
     below = fused(s, fused(s, fused(s, fused(s, _Q[4], _Q[3]), _Q[2]), _Q[1]), _Q[0])
-    return x * above / below
+    return x * above, below
+
+
+@compiled
+def tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent of lanes."""
+    above, below = _tanh_ratio(x)
+    return above / below
 
 
 @compiled
 def sigmoid(x: Any) -> Any:
     """Return 1 / (1 + exp(-x)) of lanes."""
     return fused(_HALF, tanh(_HALF * x), _HALF)
+
+
+@compiled
+def two_sigmoids(x: Any, y: Any) -> Any:
+    """Return sigmoid(x) and sigmoid(y) at the price of one division."""
+    above_x, below_x = _tanh_ratio(_HALF * x)
+    above_y, below_y = _tanh_ratio(_HALF * y)
+    half = _HALF / (below_x * below_y)
+    return fused(above_x * below_y, half, _HALF), fused(above_y * below_x, half, _HALF)
+
+
+@compiled
+def lstm_gates(i: Any, f: Any, g: Any, o: Any) -> Any:
+    """Return sigmoid(i), sigmoid(f), tanh(g) and sigmoid(o) at the price of one division."""
+    above_i, below_i = _tanh_ratio(_HALF * i)
+    above_f, below_f = _tanh_ratio(_HALF * f)
+    above_g, below_g = _tanh_ratio(g)
+    above_o, below_o = _tanh_ratio(_HALF * o)
+    first, second = below_i * below_f, below_g * below_o
+    half = _HALF / (first * second)
+    half_first, half_second = half * second, half * first  # half of 1 / first, half of 1 / second
+    return (
+        fused(above_i * below_f, half_first, _HALF),
+        fused(above_f * below_i, half_first, _HALF),
+        (above_g * below_o) * (half_second + half_second),
+        fused(above_o * below_g, half_second, _HALF),
+    )
 
 
 @compiled

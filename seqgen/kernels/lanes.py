@@ -11,20 +11,20 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 
-def _lanes() -> int:
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f", False):
-        return 16
-    return 8 if features.get("avx", False) else 4
+def has_feature(name: str) -> bool:
+    """Return whether compiled code may use a feature of the processor, as LLVM names it."""
+    if config.CPU_FEATURES is not None:  # numba is told to compile for another processor than this
+        return f"+{name}" in config.CPU_FEATURES.split(",")
+    return bool(llvm.get_host_cpu_features().get(name, False))
 
 
-LANES = _lanes()
+LANES = 16 if has_feature("avx512f") else 8 if has_feature("avx") else 4
 """How many float32 numbers this processor's registers hold."""
 
 FLOAT, HALF_WORD, WORD = ir.FloatType(), ir.IntType(16), ir.IntType(32)
@@ -112,7 +112,7 @@ _operation(at_least, _greater)
 
 @intrinsic
 def fused(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
-    """Return a · b + c in each lane, rounded once; float32 arguments are for all lanes."""
+    """Return a · b + c in each lane, rounded once where the processor can; float32 is for all lanes."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return emit_fused(builder, *(_to_lanes(builder, argument) for argument in arguments))
@@ -123,7 +123,7 @@ def fused(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
 def emit_fused(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
     """Emit a · b + c."""
     kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
     return builder.call(function, [a, b, c])
 
 

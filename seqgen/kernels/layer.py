@@ -19,15 +19,13 @@ from torch.nn import functional
 from seqgen.kernels.engines import Engine, bfloat16_engine
 from seqgen.kernels.pointwise import Gru, Lstm, Pass, Rnn
 from seqgen.kernels.products import DEPTH, PANEL, Float32Vectors
-from seqgen.kernels.recurrence import add_rows, run_backward, run_forward
+from seqgen.kernels.recurrence import ROWS, SLACK, add_rows, run_backward, run_forward
 from seqgen.kernels.team import run_together
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
 
 _CELLS: dict[str, Lstm | Gru | Rnn] = {"lstm": Lstm(), "gru": Gru(), "rnn": Rnn()}
-_SLACK_ROWS = 32
-"""Rows behind a buffer that a product may read, and ignore, when a batch does not fill its last block."""
 
 
 def fused_layer(
@@ -130,10 +128,10 @@ class _Run:
         take, full = self.workspace.take, self.padding.full
         after = self.rows + self.batch  # the state after the last step has rows, too
         self.buffers = _Buffers(
-            take(self.rows + _SLACK_ROWS, self.cell.gates * full, dtype=self.precision),
-            take(after + _SLACK_ROWS, full, dtype=self.precision),
+            take(self.rows + SLACK, self.cell.gates * full, dtype=self.precision),
+            take(after + SLACK, full, dtype=self.precision),
             take(after, full),
-            take(self.rows + _SLACK_ROWS, full, dtype=self.precision),
+            take(self.rows + SLACK, full, dtype=self.precision),
         )
 
     def start_from(self, hidden: Tensor, cell_state: Tensor) -> None:
@@ -241,7 +239,7 @@ class _Run:
 
     def _scratch(self) -> Tensor:
         threads = min(torch.get_num_threads(), self.padding.full // PANEL)
-        return self.workspace.take(threads, 2, self.cell.gates, self._engine().rows, PANEL)
+        return self.workspace.take(threads, self.cell.gates, ROWS + SLACK, PANEL)
 
 
 def _array(tensor: Tensor) -> Any:

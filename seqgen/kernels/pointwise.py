@@ -1,9 +1,9 @@
 """The pointwise work of recurrent cells on a block of rows and units of one step, forward and backward.
 
 `Pass` holds what a pass over a sequence reads and writes. A block is the rows `first` to `first + count` and
-the PANEL units from `unit`. Its sums come as (G, rows, PANEL) arrays, `incoming` from the inputs and
-`recurrent` from the state, without bias. Backward, `from_next` (rows, PANEL) is the gradient by way of the
-next step.
+the PANEL units from `unit`. Forward, `recurrent` (G, rows, PANEL) is its product of state and weights;
+backward, `from_next` (rows, PANEL) is its gradient by way of the next step. `incoming` and `gates` may be the
+same memory.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.activations import sigmoid, tanh
+from seqgen.kernels.activations import lstm_gates, tanh, two_sigmoids
 from seqgen.kernels.dispatch import choose_by_class
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, fused, load, store
@@ -74,21 +74,23 @@ _ONE = np.float32(1.0)
 
 @compiled
 def _lstm_forward(
-    cell: Lstm, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
+    cell: Lstm, data: Pass, t: int, first: int, count: int, unit: int, recurrent: Floats
 ) -> None:
     size = data.outputs.shape[2]
     bias_i, bias_f, bias_g, bias_o = data.bias[0], data.bias[1], data.bias[2], data.bias[3]
     for r in range(count):
         row = first + r
-        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        incoming, gate, kept = data.incoming[data.reads[t, row]], data.gates[t, row], data.keep[t + 1, row]
         before, after, operand = data.state_in[t, row], data.state_in[t + 1, row], data.operand_in[t + 1, row]
         output, squashed = data.outputs[t, row], data.saved[t, row]
         for j in range(0, PANEL, LANES):
             u = unit + j
-            i = sigmoid(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias_i, u))
-            f = sigmoid(load(incoming[1, r], j) + load(recurrent[1, r], j) + load(bias_f, u))
-            g = tanh(load(incoming[2, r], j) + load(recurrent[2, r], j) + load(bias_g, u))
-            o = sigmoid(load(incoming[3, r], j) + load(recurrent[3, r], j) + load(bias_o, u))
+            i, f, g, o = lstm_gates(
+                load(incoming, u) + load(recurrent[0, r], j) + load(bias_i, u),
+                load(incoming, u + size) + load(recurrent[1, r], j) + load(bias_f, u),
+                load(incoming, u + 2 * size) + load(recurrent[2, r], j) + load(bias_g, u),
+                load(incoming, u + 3 * size) + load(recurrent[3, r], j) + load(bias_o, u),
+            )
             c = fused(f, load(before, u), i * g)
             squashed_c = tanh(c)
             h = o * squashed_c
@@ -126,22 +128,22 @@ def _lstm_backward(
 
 
 @compiled
-def _gru_forward(
-    cell: Gru, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
-) -> None:
+def _gru_forward(cell: Gru, data: Pass, t: int, first: int, count: int, unit: int, recurrent: Floats) -> None:
     size = data.outputs.shape[2]
     bias_r, bias_z, bias_in, bias_own = data.bias[0], data.bias[1], data.bias[2], data.bias[3]
     for r in range(count):
         row = first + r
-        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        incoming, gate, kept = data.incoming[data.reads[t, row]], data.gates[t, row], data.keep[t + 1, row]
         before, after, operand = data.state_in[t, row], data.state_in[t + 1, row], data.operand_in[t + 1, row]
         output, candidate = data.outputs[t, row], data.saved[t, row]
         for j in range(0, PANEL, LANES):
             u = unit + j
-            reset = sigmoid(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias_r, u))
-            z = sigmoid(load(incoming[1, r], j) + load(recurrent[1, r], j) + load(bias_z, u))
+            reset, z = two_sigmoids(
+                load(incoming, u) + load(recurrent[0, r], j) + load(bias_r, u),
+                load(incoming, u + size) + load(recurrent[1, r], j) + load(bias_z, u),
+            )
             own = load(recurrent[2, r], j) + load(bias_own, u)
-            n = tanh(fused(reset, own, load(incoming[2, r], j) + load(bias_in, u)))
+            n = tanh(fused(reset, own, load(incoming, u + 2 * size) + load(bias_in, u)))
             h = fused(z, load(before, u) - n, n)
             store(gate, u, reset)
             store(gate, u + size, z)
@@ -174,17 +176,15 @@ def _gru_backward(
 
 
 @compiled
-def _rnn_forward(
-    cell: Rnn, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
-) -> None:
+def _rnn_forward(cell: Rnn, data: Pass, t: int, first: int, count: int, unit: int, recurrent: Floats) -> None:
     bias = data.bias[0]
     for r in range(count):
         row = first + r
-        gate, kept = data.gates[t, row], data.keep[t + 1, row]
+        incoming, gate, kept = data.incoming[data.reads[t, row]], data.gates[t, row], data.keep[t + 1, row]
         operand, output = data.operand_in[t + 1, row], data.outputs[t, row]
         for j in range(0, PANEL, LANES):
             u = unit + j
-            h = tanh(load(incoming[0, r], j) + load(recurrent[0, r], j) + load(bias, u))
+            h = tanh(load(incoming, u) + load(recurrent[0, r], j) + load(bias, u))
             store(gate, u, h)
             store(operand, u, h * kept)
             store(output, u, h)
@@ -203,9 +203,7 @@ def _rnn_backward(
             store(gate, u, fused(kept, load(from_next[r], j), load(d_output, u)) * (_ONE - h * h))
 
 
-def step_forward(
-    cell: Any, data: Pass, t: int, first: int, count: int, unit: int, incoming: Floats, recurrent: Floats
-) -> None:
+def step_forward(cell: Any, data: Pass, t: int, first: int, count: int, unit: int, recurrent: Floats) -> None:
     """Take step t for a block."""
     raise NotImplementedError
 

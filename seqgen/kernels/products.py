@@ -9,7 +9,6 @@ An engine names what multiplies; it is a value so that compiled loops can take i
 
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -19,7 +18,17 @@ from numpy.typing import NDArray
 
 from seqgen.kernels.dispatch import choose_by_class
 from seqgen.kernels.jit import compiled, float_bits
-from seqgen.kernels.lanes import FLOATS, LANES, WORD, WORDS, broadcast, constant, constant_words, emit_fused
+from seqgen.kernels.lanes import (
+    FLOATS,
+    LANES,
+    WORD,
+    WORDS,
+    broadcast,
+    constant,
+    constant_words,
+    emit_fused,
+    has_feature,
+)
 from seqgen.kernels.tiles import (
     FULL_TILES,
     TILE_BYTES,
@@ -72,7 +81,7 @@ def _add_float32(builder: ir.IRBuilder, total: ir.Value, value: ir.Value, weight
 
 
 def _add_bfloat16(builder: ir.IRBuilder, total: ir.Value, value: ir.Value, weights: ir.Value) -> ir.Value:
-    if LANES == 16 and llvm.get_host_cpu_features().get("avx512bf16", False):
+    if LANES == 16 and has_feature("avx512bf16"):
         kind = ir.FunctionType(FLOATS, [FLOATS, WORDS, WORDS])
         name = "llvm.x86.avx512bf16.dpbf16ps.512"
         return builder.call(

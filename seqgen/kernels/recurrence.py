@@ -18,6 +18,11 @@ from seqgen.kernels.team import Barrier, meet
 
 Panels = NDArray[np.uint32]
 
+ROWS = 32
+"""How many rows of a batch are worked on at a time: so few that their sums stay in the nearest cache."""
+SLACK = 32
+"""How many rows a product may read and write beyond the last one; there must be memory, which is ignored."""
+
 
 @compiled
 def run_forward(
@@ -39,7 +44,7 @@ def run_forward(
         data: The layer's memory; `operand_in[0]` and `state_in[0]` hold the first state.
         weight: (G·H, H), recurrent.
         panels: (unit blocks, G, words, PANEL) room for the packed weights.
-        scratch: (threads, 2, G, rows, PANEL) room for sums.
+        scratch: (threads, G, ROWS + SLACK, PANEL) room for sums.
         thread: Which of the threads this is.
         threads: How many there are.
         barrier: Where they meet.
@@ -52,39 +57,22 @@ def run_forward(
             pack(engine, weight[start : start + PANEL].T, panels[block, gate])
     room = np.empty(64, np.uint8)
     prepare(engine, room)
-    incoming, recurrent = scratch[thread, 0], scratch[thread, 1]
+    recurrent = scratch[thread]
     stride = data.operand_in.strides[1]
     for t in range(steps):
         for block in range(begin, end):
             unit = block * PANEL
-            for first in range(0, batch, engine.rows):
-                count = min(engine.rows, batch - first)
-                state = data.operand_in[t, first].ctypes.data
+            for first in range(0, batch, ROWS):
+                count = min(ROWS, batch - first)
                 for gate in range(cell.gates):
-                    panel = panels[block, gate].ctypes.data
-                    multiply(engine, recurrent[gate].ctypes.data, state, stride, panel, size, 0)
-                _gather(data.incoming, data.reads[t], first, count, size, unit, incoming)
-                step_forward(cell, data, t, first, count, unit, incoming, recurrent)
+                    for row in range(0, count, engine.rows):
+                        state = data.operand_in[t, first + row].ctypes.data
+                        panel, sums = panels[block, gate].ctypes.data, recurrent[gate, row].ctypes.data
+                        multiply(engine, sums, state, stride, panel, size, 0)
+                step_forward(cell, data, t, first, count, unit, recurrent)
         if not meet(barrier, threads * (t + 1)):
             break
     leave(engine, room)
-
-
-@compiled
-def _gather(
-    source: Operands,
-    reads: NDArray[np.int32],
-    first: int,
-    count: int,
-    size: int,
-    unit: int,
-    sums: Floats,
-) -> None:
-    for gate in range(sums.shape[0]):
-        for r in range(count):
-            row, target = source[reads[first + r]], sums[gate, r]
-            for j in range(0, PANEL, LANES):
-                store(target, j, load(row, gate * size + unit + j))
 
 
 @compiled
@@ -109,7 +97,7 @@ def run_backward(
         d_hidden: (B, H), gradient of the last hidden state.
         weight: (G·H, H), recurrent.
         panels: (unit blocks, 2, words, PANEL) room for the packed weights.
-        scratch: (threads, 2, G, rows, PANEL) room for sums.
+        scratch: (threads, G, ROWS + SLACK, PANEL) room for sums.
         thread: Which of the threads this is.
         threads: How many there are.
         barrier: Where they meet.
@@ -123,22 +111,24 @@ def run_backward(
         pack(engine, units[joint:], panels[block, 1])
     room = np.empty(64, np.uint8)
     prepare(engine, room)
-    from_next = scratch[thread, 0, 0]
-    out, gate_stride, saved_stride = from_next.ctypes.data, data.gates.strides[1], data.saved.strides[1]
+    from_next = scratch[thread, 0]
+    gate_stride, saved_stride = data.gates.strides[1], data.saved.strides[1]
     for t in range(steps - 1, -1, -1):
         for block in range(begin, end):
             unit = block * PANEL
-            for first in range(0, batch, engine.rows):
-                count = min(engine.rows, batch - first)
+            for first in range(0, batch, ROWS):
+                count = min(ROWS, batch - first)
                 if t == steps - 1:
                     for r in range(count):
                         from_next[r] = d_hidden[first + r, unit : unit + PANEL]
                 else:
-                    gates = data.gates[t + 1, first].ctypes.data
-                    multiply(engine, out, gates, gate_stride, panels[block, 0].ctypes.data, joint, 0)
-                    if cell.gates > cell.joint:
-                        own = data.saved[t + 1, first].ctypes.data
-                        multiply(engine, out, own, saved_stride, panels[block, 1].ctypes.data, size, 1)
+                    for row in range(0, count, engine.rows):
+                        sums = from_next[row].ctypes.data
+                        gates = data.gates[t + 1, first + row].ctypes.data
+                        multiply(engine, sums, gates, gate_stride, panels[block, 0].ctypes.data, joint, 0)
+                        if cell.gates > cell.joint:
+                            own = data.saved[t + 1, first + row].ctypes.data
+                            multiply(engine, sums, own, saved_stride, panels[block, 1].ctypes.data, size, 1)
                 step_backward(cell, data, t, first, count, unit, from_next)
         if not meet(barrier, threads * (steps - t)):
             break

@@ -8,13 +8,14 @@ import ctypes
 import platform
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from seqgen.kernels.lanes import has_feature
 
 TILE_ROWS = 16
 TILE_BYTES = 64
@@ -25,8 +26,7 @@ _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 
 def tile_obstacle() -> str | None:
     """Return why this process cannot use AMX tiles, or None; asks the kernel for them."""
-    features = llvm.get_host_cpu_features()
-    if not (features.get("amx-tile", False) and features.get("amx-bf16", False)):
+    if not (has_feature("amx-tile") and has_feature("amx-bf16")):
         return "this CPU has no AMX tiles"
     if platform.system() != "Linux":
         return f"{platform.system()} does not lend AMX tiles"
@@ -48,7 +48,7 @@ FULL_TILES = _full_tiles()
 
 
 def _instruction(name: str, tiles: tuple[Any, ...], memory: int) -> Any:
-    """Return the signature and the code of an instruction on numbered tiles and an address with its stride."""
+    """Return the signature and the code of an instruction on tiles, an address and a stride."""
     if not all(isinstance(tile, types.IntegerLiteral) for tile in tiles):
         return None
     numbers = [ir.Constant(ir.IntType(8), tile.literal_value) for tile in tiles]

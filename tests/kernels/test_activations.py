@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from seqgen.kernels.activations import exp, sigmoid, tanh
+from seqgen.kernels.activations import exp, lstm_gates, sigmoid, tanh, two_sigmoids
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, load, store
 
@@ -71,3 +71,22 @@ def test_exp_does_not_overflow():
 @pytest.mark.parametrize("function", [_map_tanh, _map_sigmoid, _map_exp])
 def test_nan_passes_through(function):
     assert np.isnan(mapped(function, np.float32([np.nan]))).all()
+
+
+@compiled
+def _map_gates(values, results):
+    for i in range(0, len(values), LANES):
+        x = load(values, i)
+        a, b, c, d = lstm_gates(x, np.float32(-1) * x, np.float32(0.5) * x, x + x)
+        e, f = two_sigmoids(x, np.float32(3) * x)
+        for row, value in enumerate((a, b, c, d, e, f)):
+            store(results[row], i, value)
+
+
+def test_gates_that_share_a_division_are_within_4e_7_of_exact():
+    x = WIDE[: len(WIDE) // LANES * LANES].astype(np.float64)
+    results = np.empty((6, len(x)), np.float32)
+    _map_gates(x.astype(np.float32), results)
+    exact = [1 / (1 + np.exp(-scale * x)) for scale in (1, -1, 2, 1, 3)]
+    exact.insert(2, np.tanh(0.5 * x))
+    assert np.abs(results - exact).max() < 4e-7

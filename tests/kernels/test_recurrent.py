@@ -1,3 +1,5 @@
+import os
+import platform
 import subprocess
 import sys
 
@@ -232,3 +234,28 @@ def test_auto_precision_is_bfloat16_only_where_it_is_fast(monkeypatch):
     assert recurrent.choose_precision(CPU) is torch.bfloat16
     monkeypatch.setattr(recurrent, "has_fast_bfloat16", lambda: False)
     assert recurrent.choose_precision(CPU) is torch.float32
+
+
+X86 = "+64bit,+cmov,+cx8,+fxsr,+mmx,+sse,+sse2,+x87"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="compiles for older x86-64 processors")
+@pytest.mark.parametrize("features", [X86, X86 + ",+sse3,+ssse3,+sse4.1,+sse4.2,+avx,+avx2,+fma"])
+def test_shorter_vectors_give_the_same_results(features, tmp_path):
+    environment = os.environ | {
+        "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": features,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    tests = [
+        f"{__file__}::{name}"
+        for name in (
+            "test_results_and_every_gradient_equal_the_naive_recurrence",
+            "test_bfloat16_differs_from_float32_only_by_rounding",
+        )
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *tests], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout
