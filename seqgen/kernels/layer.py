@@ -20,7 +20,7 @@ from seqgen.kernels.engines import Engine, bfloat16_engine
 from seqgen.kernels.pointwise import Gru, Lstm, Pass, Rnn
 from seqgen.kernels.products import DEPTH, PANEL, Float32Vectors
 from seqgen.kernels.recurrence import ROWS, SLACK, add_rows, run_backward, run_forward
-from seqgen.kernels.team import run_together
+from seqgen.kernels.team import run_together, share
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
@@ -345,7 +345,7 @@ def _sum_by_input(run: _Run, reads: Tensor, inputs: int) -> Tensor:
     blocks, threads = gates.shape[1] // PANEL, min(torch.get_num_threads(), gates.shape[1] // PANEL)
 
     def add(thread: int, _barrier: object) -> None:
-        begin, end = blocks * thread // threads, blocks * (thread + 1) // threads
+        begin, end = share(blocks, thread, threads)
         add_rows(gates, which, begin * PANEL, end * PANEL, _array(sums))
 
     run_together(add, threads)

@@ -106,14 +106,14 @@ def _multiply_into(out: Tensor, left: Tensor, right: Tensor) -> None:
 def _softmax(logits: Tensor, vocab: int, bias: Any, targets: Tensor, ignored: int, scale: float) -> float:
     """Turn logits into their gradient in place; returns the summed loss."""
     from seqgen.kernels.softmax import softmax_rows
-    from seqgen.kernels.team import run_together
+    from seqgen.kernels.team import run_together, share
 
     values, goals, losses = logits.numpy(), targets.contiguous().numpy(), np.empty(len(logits))
     threads = max(1, min(torch.get_num_threads(), len(logits) // 16))
 
     def work(thread: int, _barrier: object) -> None:
-        begin, end = len(values) * thread // threads, len(values) * (thread + 1) // threads
-        softmax_rows(values, vocab, bias, goals, ignored, np.float32(scale), losses, begin, end)
+        rows = share(len(values), thread, threads)
+        softmax_rows(values, vocab, bias, goals, ignored, np.float32(scale), losses, *rows)
 
     run_together(work, threads)
     return float(losses.sum())

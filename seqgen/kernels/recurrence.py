@@ -14,7 +14,7 @@ from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, load, store
 from seqgen.kernels.pointwise import Floats, Operands, Pass, step_backward, step_forward
 from seqgen.kernels.products import PANEL, leave, multiply, pack, prepare
-from seqgen.kernels.team import Barrier, meet
+from seqgen.kernels.team import Barrier, flush_denormals, meet, restore_denormals, share
 
 Panels = NDArray[np.uint32]
 
@@ -50,12 +50,12 @@ def run_forward(
         barrier: Where they meet.
     """
     steps, batch, size = data.outputs.shape
-    begin, end = panels.shape[0] * thread // threads, panels.shape[0] * (thread + 1) // threads
+    begin, end = share(panels.shape[0], thread, threads)
     for block in range(begin, end):
         for gate in range(cell.gates):
             start = gate * size + block * PANEL
             pack(engine, weight[start : start + PANEL].T, panels[block, gate])
-    room = np.empty(64, np.uint8)
+    before, room = flush_denormals(), np.empty(64, np.uint8)
     prepare(engine, room)
     recurrent = scratch[thread]
     stride = data.operand_in.strides[1]
@@ -73,6 +73,7 @@ def run_forward(
         if not meet(barrier, threads * (t + 1)):
             break
     leave(engine, room)
+    restore_denormals(before)
 
 
 @compiled
@@ -103,13 +104,13 @@ def run_backward(
         barrier: Where they meet.
     """
     steps, batch, size = data.outputs.shape
-    begin, end = panels.shape[0] * thread // threads, panels.shape[0] * (thread + 1) // threads
+    begin, end = share(panels.shape[0], thread, threads)
     joint = cell.joint * size
     for block in range(begin, end):
         units = weight[:, block * PANEL : (block + 1) * PANEL]
         pack(engine, units[:joint], panels[block, 0])
         pack(engine, units[joint:], panels[block, 1])
-    room = np.empty(64, np.uint8)
+    before, room = flush_denormals(), np.empty(64, np.uint8)
     prepare(engine, room)
     from_next = scratch[thread, 0]
     gate_stride, saved_stride = data.gates.strides[1], data.saved.strides[1]
@@ -133,6 +134,7 @@ def run_backward(
         if not meet(barrier, threads * (steps - t)):
             break
     leave(engine, room)
+    restore_denormals(before)
 
 
 @compiled

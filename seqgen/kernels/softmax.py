@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from seqgen.kernels.activations import exp
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.lanes import LANES, at_least, largest_of, load, store, sum_of
+from seqgen.kernels.team import flush_denormals, restore_denormals
 
 Floats = NDArray[np.float32]
 
@@ -40,7 +41,7 @@ def softmax_rows(
         begin: First row to do.
         end: Row to stop before.
     """
-    width = logits.shape[1]
+    width, before = logits.shape[1], flush_denormals()
     for r in range(begin, end):
         row, target = logits[r], targets[r]
         if target == ignored:
@@ -64,3 +65,4 @@ def softmax_rows(
         for j in range(0, width, LANES):
             store(row, j, load(row, j) * (scale / whole))
         row[target] -= scale
+    restore_denormals(before)

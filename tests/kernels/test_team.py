@@ -1,10 +1,11 @@
+import platform
 import threading
 
 import numpy as np
 import pytest
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.team import meet, run_together, share
+from seqgen.kernels.team import flush_denormals, meet, restore_denormals, run_together, share
 
 
 @compiled
@@ -44,4 +45,27 @@ def test_other_threads_stop_when_the_first_fails():
 @pytest.mark.parametrize(("items", "threads"), [(7, 3), (2, 4), (0, 2), (16, 2)])
 def test_shares_cover_all_items_once(items, threads):
     shares = [share(items, thread, threads) for thread in range(threads)]
-    assert [item for part in shares for item in part] == list(range(items))
+    assert [item for part in shares for item in range(*part)] == list(range(items))
+
+
+@compiled
+def _halve(values, flush):
+    before = flush_denormals()
+    if not flush:
+        restore_denormals(before)
+    for i in range(len(values)):
+        values[i] *= np.float32(0.5)
+    restore_denormals(before)
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="x86 only")
+def test_tiny_numbers_are_zero_while_they_are_flushed():
+    values = np.full(3, 2e-38, np.float32)
+    _halve(values, True)
+    assert not values.any()
+
+
+def test_tiny_numbers_are_kept_otherwise():
+    values = np.full(3, 2e-38, np.float32)
+    _halve(values, False)
+    assert values.all()

@@ -3,23 +3,40 @@ import torch
 from seqgen.kernels.workspace import Workspace
 
 
-def test_a_buffer_given_back_is_lent_again():
+def memory(tensor):
+    return tensor.untyped_storage().data_ptr()
+
+
+def test_a_buffer_has_the_shape_and_type_asked_for():
+    buffer = Workspace().take(2, 3, dtype=torch.bfloat16)
+    assert (buffer.shape, buffer.dtype) == ((2, 3), torch.bfloat16)
+
+
+def test_memory_given_back_is_lent_again():
     workspace = Workspace()
-    buffer = workspace.take(2, 3)
-    workspace.give(buffer)
-    assert workspace.take(2, 3) is buffer
+    first = workspace.take(4, 3)
+    place = memory(first)
+    workspace.give(first)
+    assert memory(workspace.take(2, 5)) == place
 
 
-def test_one_buffer_is_never_lent_twice():
+def test_memory_is_lent_to_one_borrower_at_a_time():
     workspace = Workspace()
-    assert workspace.take(2, 3) is not workspace.take(2, 3)
+    lent = [workspace.take(2, 3) for _ in range(3)]
+    assert len({memory(buffer) for buffer in lent}) == 3
 
 
-def test_buffers_differ_by_type():
+def test_the_smallest_buffer_that_fits_is_lent():
     workspace = Workspace()
-    workspace.give(workspace.take(2, 3))
-    assert workspace.take(2, 3, dtype=torch.bfloat16).dtype is torch.bfloat16
+    large, small = workspace.take(100), workspace.take(10)
+    places = memory(large), memory(small)
+    workspace.give(large, small)
+    assert memory(workspace.take(7)) == places[1]
+    assert memory(workspace.take(7)) == places[0]
 
 
-def test_new_buffers_hold_zeros():
-    assert not Workspace().take(4, 5).any()
+def test_memory_does_not_pile_up_as_sizes_grow():
+    workspace = Workspace()
+    for size in range(1, 50):
+        workspace.give(workspace.take(size))
+    assert sum(storage.nbytes() for storage in workspace._free) == 49 * 4
