@@ -1,6 +1,7 @@
 """Counting and writing the parts of an index, in constant memory."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +60,22 @@ class PartWriter(PartCounter):
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._ids = (folder / f"{part}.ids").open("wb")
         self._documents = (folder / f"{part}.documents").open("wb")
+        self._thread = ThreadPoolExecutor(1)
+        self._write: Future[int] | None = None
 
     def add(self, stretch: Stretch) -> None:
         """Write the next stretch of the part."""
         lengths = stretch.encoded.lengths
         starts = self.counts["tokens"] + np.cumsum(lengths) - lengths
-        self._ids.write(stretch.encoded.ids.astype(self._dtype, copy=False).data)
+        self._wait()  # one stretch is written while the next is made, and no more are held
+        data = stretch.encoded.ids.astype(self._dtype, copy=False).data
+        self._write = self._thread.submit(self._ids.write, data)
         self._documents.write(starts[stretch.opens].astype("<i8").data)
         super().add(stretch)
+
+    def _wait(self) -> None:
+        if self._write is not None:
+            self._write.result()
 
     def __enter__(self) -> "PartWriter":
         return self
@@ -76,8 +85,10 @@ class PartWriter(PartCounter):
     ) -> None:
         try:
             if error is None:
+                self._wait()
                 self._documents.write(np.array([self.counts["tokens"]], dtype="<i8").data)
         finally:
+            self._thread.shutdown()
             self._ids.close()
             self._documents.close()
 
