@@ -19,7 +19,7 @@ demo: .venv/installed
 	mkdir -p demo
 	$(SEQGEN) train pydoc -o models/pydoc --overwrite --minutes $(MINUTES)
 	$(SEQGEN) train fiddle -o models/fiddle --overwrite --minutes $(MINUTES)
-	$(SEQGEN) sample models/pydoc --length 2000 --temperature 0.7 --seed 1 -o demo/text.txt
+	$(SEQGEN) sample models/pydoc --length 2000 --temperature 0.7 --seed 2 -o demo/text.txt
 	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.abc
 	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.mid
 	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.musicxml
