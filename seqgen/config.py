@@ -16,6 +16,7 @@ from seqgen.errors import ConfigError
 Level = Literal["auto", "char", "byte", "word", "subword", "note"]
 Cell = Literal["lstm", "gru", "rnn"]
 Share = Annotated[float, Ge(0)]
+Rate = Annotated[float, Ge(0), Lt(1)]
 PositiveInt = Annotated[int, Gt(0)]
 
 
@@ -68,7 +69,16 @@ class ModelConfig(_Strict):
     layers: PositiveInt = 2
     hidden_size: PositiveInt = 256
     embedding_size: PositiveInt = 128
-    dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+    dropout: Rate = 0.2
+    """Share of units dropped between layers and of the features."""
+    input_dropout: Rate = 0.0
+    """Share of units of embedded tokens dropped; with none, a small vocabulary trains a quarter faster."""
+    embedding_dropout: Rate = 0.0
+    """Share of the vocabulary whose vectors are zero for a step."""
+    weight_drop: Rate = 0.0
+    """Share of the recurrent weights dropped."""
+    locked_dropout: bool = False
+    """Whether all time steps of a batch share the masks of units (variational dropout)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,12 @@ def train(
     hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
     embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
+    input_dropout: Annotated[float | None, typer.Option(help="The same of embedded tokens.")] = None,
+    embedding_dropout: Annotated[float | None, typer.Option(help="Share of the vocabulary dropped.")] = None,
+    weight_drop: Annotated[float | None, typer.Option(help="Share of recurrent weights dropped.")] = None,
+    locked_dropout: Annotated[
+        bool | None, typer.Option("--locked-dropout/--free-dropout", help="One mask for all time steps.")
+    ] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -90,6 +96,10 @@ def train(
         model__hidden_size=hidden_size,
         model__embedding_size=embedding_size,
         model__dropout=dropout,
+        model__input_dropout=input_dropout,
+        model__embedding_dropout=embedding_dropout,
+        model__weight_drop=weight_drop,
+        model__locked_dropout=locked_dropout,
         training__bptt=bptt,
         training__batch_size=batch_size,
         training__learning_rate=learning_rate,

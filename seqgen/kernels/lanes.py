@@ -16,6 +16,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
+from seqgen.kernels.jit import compiled
+
 
 def has_feature(name: str) -> bool:
     """Return whether compiled code may use a feature of the processor, as LLVM names it."""
@@ -61,6 +63,12 @@ def broadcast(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     nothing = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(nothing, scalar, ir.Constant(WORD, 0))
     return builder.shuffle_vector(first, nothing, constant_words(0))
+
+
+def store_past_cache(builder: ir.IRBuilder, value: ir.Value, place: ir.Value) -> None:
+    """Emit the store of a whole register to an aligned address, without reading the cache line before."""
+    stored = builder.store(value, place, align=4 * LANES)
+    stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(WORD, 1)]))
 
 
 def _to_lanes(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
@@ -151,19 +159,85 @@ def load(_context: Any, row: Any, index: Any) -> Any:
 
 @intrinsic
 def store(_context: Any, row: Any, index: Any, value: Any) -> Any:
-    """Store lanes to a contiguous row; as bfloat16 they are rounded to nearest, half up, which keeps NaN."""
-    short = row.dtype == types.uint16
+    """Store lanes to a contiguous row of float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place, lanes = _place(context, builder, signature.args[0], arguments), arguments[2]
-        if short:
-            halves = ir.VectorType(HALF_WORD, LANES)
-            rounded = builder.add(builder.bitcast(lanes, WORDS), constant_words(0x8000))
-            lanes = builder.trunc(builder.lshr(rounded, constant_words(16)), halves)
-        builder.store(lanes, builder.bitcast(place, lanes.type.as_pointer()), align=2 if short else 4)
+        place = _place(context, builder, signature.args[0], arguments)
+        builder.store(arguments[2], builder.bitcast(place, FLOATS.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(row, types.intp, lanes_type), generate
+
+
+def _emit_bfloat16(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
+    """Emit the rounding of two times lanes to the nearest bfloat16, bits of both in a row; keeps NaN."""
+    both = ir.VectorType(HALF_WORD, 2 * LANES)
+    if LANES == 16 and has_feature("avx512bf16"):
+        kind = ir.FunctionType(both, [FLOATS, FLOATS])
+        name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [second, first])
+    halves = []
+    for lanes in (first, second):
+        rounded = builder.add(builder.bitcast(lanes, WORDS), constant_words(0x8000))
+        halves.append(
+            builder.trunc(builder.lshr(rounded, constant_words(16)), ir.VectorType(HALF_WORD, LANES))
+        )
+    order = ir.Constant(ir.VectorType(WORD, 2 * LANES), list(range(2 * LANES)))
+    return builder.shuffle_vector(*halves, order)
+
+
+def _store_pair(*, past_cache: bool) -> Any:
+    """Make the intrinsic (row, index, first, second): store lanes and the lanes that follow them."""
+
+    @intrinsic
+    def store_both(_context: Any, row: Any, index: Any, first: Any, second: Any) -> Any:
+        short = row.dtype == types.uint16
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = _place(context, builder, signature.args[0], arguments)
+            values = [_emit_bfloat16(builder, *arguments[2:])] if short else arguments[2:]
+            for k, value in enumerate(values):
+                target = builder.gep(place, [ir.Constant(ir.IntType(64), k * LANES)])
+                target = builder.bitcast(target, value.type.as_pointer())
+                if past_cache:
+                    store_past_cache(builder, value, target)
+                else:
+                    builder.store(value, target, align=2)
+            return context.get_dummy_value()
+
+        return types.void(row, types.intp, lanes_type, lanes_type), generate
+
+    return store_both
+
+
+store_pair = _store_pair(past_cache=False)
+"""Store lanes and the lanes that follow them to a contiguous row, float32 or the bits of bfloat16."""
+stream_pair = _store_pair(past_cache=True)
+"""As `store_pair`, for what is not read again soon: without reading the cache line, which must be aligned."""
+
+
+@intrinsic
+def prefetch(_context: Any, row: Any, index: Any) -> Any:
+    """Ask for the cache line of an element of a contiguous row, to be written."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        place = builder.bitcast(_place(context, builder, signature.args[0], arguments), pointer)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        to_write, near, data = (ir.Constant(WORD, value) for value in (1, 3, 1))
+        builder.call(function, [place, to_write, near, data])
+        return context.get_dummy_value()
+
+    return types.void(row, types.intp), generate
+
+
+@compiled
+def add_pair(row: Any, index: int, first: Any, second: Any) -> None:
+    """Add lanes and the lanes that follow them to a row of float32."""
+    store(row, index, load(row, index) + first)
+    store(row, index + LANES, load(row, index + LANES) + second)
 
 
 @intrinsic

@@ -1,91 +1,48 @@
 """One recurrent layer on a CPU: torch's GEMMs over all steps at once, compiled loops over time between them.
 
 The input projection is one GEMM before the loop and the weight gradients are one GEMM each after it; what
-must go step by step is in `seqgen.kernels.recurrence`. All arrays lie as torch has them, (T, B, features),
-so nothing is rearranged but the recurrent weights, once a pass. Sizes that do not fill whole registers are
-padded with units whose weights, and therefore states and gradients, are zero.
+must go step by step is in `seqgen.kernels.recurrence`. All arrays lie as torch has them, (T, B, features).
+Sizes that do not fill whole registers are padded with units whose weights, and therefore states and
+gradients, are zero. All large memory comes from the workspace: fresh pages cost more than some of the work
+on them.
 
 The same inputs give the same bits in every run, whatever the number of threads the loops have.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from seqgen.kernels.engines import Engine, bfloat16_engine
-from seqgen.kernels.pointwise import Gru, Lstm, Pass, Rnn
+from seqgen.kernels.dropout import Mask
+from seqgen.kernels.engines import bfloat16_engine
+from seqgen.kernels.masks import unit_mask
+from seqgen.kernels.pointwise import ROWS, Gru, Lstm, Pass, Rnn
 from seqgen.kernels.products import DEPTH, PANEL, Float32Vectors
-from seqgen.kernels.recurrence import ROWS, SLACK, add_rows, run_backward, run_forward
-from seqgen.kernels.team import run_together, share
+from seqgen.kernels.recurrence import SLACK, Member, add_rows, run_backward, run_forward
+from seqgen.kernels.team import Barrier, run_together, share
+from seqgen.kernels.turning import BLOCK, turn
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
 
+_GAP = 32
+"""Unused numbers at the end of each row of operands."""
 _CELLS: dict[str, Lstm | Gru | Rnn] = {"lstm": Lstm(), "gru": Gru(), "rnn": Rnn()}
 
 
-def fused_layer(
-    cell: str,
-    inputs: Tensor,
-    reads: Tensor | None,
-    state: State,
-    keep: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor,
-    bias_hh: Tensor,
-    *,
-    precision: torch.dtype,
-    workspace: Workspace,
-) -> tuple[Tensor, State]:
-    """Run a layer over all steps, differentiably.
-
-    Args:
-        cell: "lstm", "gru" or "rnn".
-        inputs: (P, E), the distinct inputs; (T·B, E) where `reads` is None.
-        reads: (T, B), the input each step reads, or None where each has its own.
-        state: (h, c) or (h,), each (B, H).
-        keep: (T + 1, B) float32, 0 where the state is reset before a step; the last row is 1.
-        weight_ih: (G·H, E).
-        weight_hh: (G·H, H).
-        bias_ih: (G·H,).
-        bias_hh: (G·H,).
-        precision: float32 or bfloat16, of what GEMMs multiply.
-        workspace: Memory to use.
-
-    Returns:
-        Outputs (T, B, H) and the last state.
-    """
-    tensors = (inputs, *state, weight_ih, weight_hh, bias_ih, bias_hh)
-    differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    setting = _Setting(_CELLS[cell], precision, workspace, differentiable)
-    hidden, *others = state
-    cell_state = others[0] if others else hidden.new_empty(0, weight_hh.shape[1])
-    outputs, *last = _Layer.apply(  # type: ignore[no-untyped-call]
-        setting, reads, keep, inputs, hidden, cell_state, weight_ih, weight_hh, bias_ih, bias_hh
-    )
-    return outputs, tuple(last[: len(state)])
-
-
-class _Setting(NamedTuple):
-    cell: Lstm | Gru | Rnn
-    precision: torch.dtype
-    workspace: Workspace
-    differentiable: bool
-
-
-class _Padding(NamedTuple):
+class Padding(NamedTuple):
     """Between H units and as many as fill whole blocks."""
 
     size: int
     full: int
 
     @classmethod
-    def of(cls, size: int) -> "_Padding":
+    def of(cls, size: int) -> "Padding":
+        """Pad to whole panels and whole products."""
         block = max(DEPTH, PANEL)
         return cls(size, -(-size // block) * block)
 
@@ -107,129 +64,255 @@ class _Padding(NamedTuple):
         return gradient.view(-1, self.full, *gradient.shape[1:])[:, : self.size].flatten(0, 1)
 
 
-class _Buffers(NamedTuple):
-    """A layer's memory between forward and backward, with a row for each step of each sequence."""
+class Layer:
+    """One layer's pass over a batch of sequences, forward and perhaps backward.
 
-    gates: Tensor
-    operand_in: Tensor
-    state_in: Tensor
-    saved: Tensor
+    Args:
+        cell: "lstm", "gru" or "rnn".
+        weight_ih: (G·H, E).
+        weight_hh: (G·H, H).
+        bias_ih: (G·H,).
+        bias_hh: (G·H,).
+        keep: (T + 1, B) float32, 0 where the state is reset before a step; the last row is 1.
+        mask: The dropout mask of what is passed on.
+        precision: float32 or bfloat16, of what GEMMs multiply.
+        workspace: Memory to use.
+    """
 
-
-class _Run:
-    """One pass over a batch of sequences, forward and perhaps backward."""
-
-    def __init__(self, setting: _Setting, keep: Tensor, size: int) -> None:
-        self.cell, self.precision, self.workspace, _ = setting
-        self.padding = _Padding.of(size)
-        self.keep = keep
+    def __init__(
+        self,
+        cell: str,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor,
+        bias_hh: Tensor,
+        *,
+        keep: Tensor,
+        mask: Mask,
+        precision: torch.dtype,
+        workspace: Workspace,
+    ) -> None:
+        self.cell, self.precision, self.workspace = _CELLS[cell], precision, workspace
+        self.weight_ih, self.weight_hh = weight_ih, weight_hh
+        self.bias_ih, self.bias_hh = bias_ih, bias_hh
+        self.keep, self.mask = keep, mask
+        self.padding = Padding.of(self.weight_hh.shape[1])
         self.steps, self.batch = keep.shape[0] - 1, keep.shape[1]
         self.rows = self.steps * self.batch
-        take, full = self.workspace.take, self.padding.full
-        after = self.rows + self.batch  # the state after the last step has rows, too
-        self.buffers = _Buffers(
-            take(self.rows + SLACK, self.cell.gates * full, dtype=self.precision),
-            take(after + SLACK, full, dtype=self.precision),
-            take(after, full),
-            take(self.rows + SLACK, full, dtype=self.precision),
-        )
+        full = self.padding.full
+        self.gates = self._take_rows(self.rows + SLACK, self.cell.gates * full)
+        self.operand_in = self._take_rows(self.rows + self.batch + SLACK, full)
+        self.saved = self._take_rows(self.rows + SLACK, full)
+        self.cell_in = self._take_rows(self.rows, full) if self._is_lstm else self.operand_in
+        self.state = workspace.take(self.batch, full)
+        passes_on_state = mask.threshold == 0 and bool(keep.all())
+        self._outputs = None if passes_on_state else self._take_rows(self.rows, full)
+        self._table: Tensor | None = None
 
-    def start_from(self, hidden: Tensor, cell_state: Tensor) -> None:
-        """Write the state that the first step consumes."""
-        kept = self.keep[0].unsqueeze(1)
-        self.buffers.operand_in[: self.batch] = self.padding.units(hidden) * kept
-        kept_apart = cell_state if isinstance(self.cell, Lstm) else hidden
-        self.buffers.state_in[: self.batch] = self.padding.units(kept_apart) * kept
+    def _take_rows(self, count: int, width: int) -> Tensor:
+        """Lend memory for operands, (count, width), whose rows lie no power of two apart.
 
-    def project(self, inputs: Tensor, weight_ih: Tensor, reads: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the sums from the inputs, and which of them each step reads."""
-        weight = self.padding.gates(weight_ih).t()
-        if reads is not None:
-            return torch.mm(inputs, weight).to(self.precision), reads.to(torch.int32)
-        sums = torch.mm(inputs, weight.to(self.precision), out=self.buffers.gates[: self.rows])
-        return sums, torch.arange(self.rows, dtype=torch.int32).view(self.steps, self.batch)
+        A load is held up by an unfinished store to an address that differs by a multiple of 4 KiB.
+        """
+        return self.workspace.take(count, width + _GAP, dtype=self.precision)[:, :width]
 
-    def forward(
-        self, incoming: Tensor, reads: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
-    ) -> Tensor:
-        """Take all steps; returns (T, B, full)."""
-        outputs = torch.empty(self.steps, self.batch, self.padding.full)
-        data = self._pass(outputs, outputs[0], incoming, reads, self._biases(bias_ih, bias_hh))
-        weight = _array(self._full(weight_hh))
-        panels, scratch = self._panels(self.cell.gates), self._scratch()
-        engine = self._engine()
-        run_together(
-            lambda thread, barrier: run_forward(
-                self.cell,
-                engine,
-                data,
-                weight,
-                _words(panels),
-                _array(scratch),
-                thread,
-                len(scratch),
-                barrier,
-            ),
-            len(scratch),
-        )
-        self.workspace.give(panels, scratch)
-        return outputs
+    @property
+    def _is_lstm(self) -> bool:
+        return isinstance(self.cell, Lstm)
 
-    def backward(self, d_outputs: Tensor, d_hidden: Tensor, d_state: Tensor, weight_hh: Tensor) -> None:
-        """Turn the gates into the gradients of their sums, and `d_state` into that of the first state."""
-        d_outputs, d_hidden = (self.padding.units(part).contiguous() for part in (d_outputs, d_hidden))
-        none = (
-            torch.empty(0, 0, dtype=self.precision),
-            torch.empty(0, 0, dtype=torch.int32),
-            torch.empty(0, 0),
-        )
-        data = self._pass(d_outputs, d_state, *none)
-        weight = _array(self._full(weight_hh))
-        panels, scratch = self._panels(2), self._scratch()
-        engine = self._engine()
-        run_together(
-            lambda thread, barrier: run_backward(
-                self.cell,
-                engine,
-                data,
-                _array(d_hidden),
-                weight,
-                _words(panels),
-                _array(scratch),
-                thread,
-                len(scratch),
-                barrier,
-            ),
-            len(scratch),
-        )
-        self.workspace.give(panels, scratch)
+    @property
+    def outputs(self) -> Tensor:
+        """What is passed on, (T·B, full): the states themselves where none is masked."""
+        if self._outputs is None:
+            return self.operand_in[self.batch : self.batch + self.rows]
+        return self._outputs
+
+    @property
+    def passed_on(self) -> Tensor:
+        """The outputs without padding, (T·B, H)."""
+        return self.outputs[:, : self.padding.size]
 
     def release(self) -> None:
         """Give the memory back."""
-        self.workspace.give(*self.buffers)
+        own = [self.gates, self.operand_in, self.saved, self.state]
+        own += [self.cell_in] if self._is_lstm else []
+        self.workspace.give(*own, *(part for part in (self._outputs, self._table) if part is not None))
 
-    def _pass(self, outputs: Tensor, d_state: Tensor, incoming: Tensor, reads: Tensor, bias: Tensor) -> Pass:
-        gates, operand_in, state_in, saved = (
-            _array(buffer[: buffer.shape[0] // self.batch * self.batch].view(-1, self.batch, buffer.shape[1]))
-            for buffer in self.buffers
-        )
-        return Pass(
-            *(_array(incoming), _array(reads), _array(bias)),
-            *(gates, operand_in, state_in, saved),
-            *(_array(self.keep), _array(outputs), _array(d_state)),
-        )
+    def forward(self, state: State, inputs: Tensor, reads: Tensor | None) -> State:
+        """Take all steps; returns the last state in float32.
 
-    def _biases(self, bias_ih: Tensor, bias_hh: Tensor) -> Tensor:
-        """Return the (S, full) biases a step adds: one for a joint gate, two for one that is not."""
+        Args:
+            state: (h, c) or (h,), each (B, H).
+            inputs: (T·B, E) in `precision`; where `reads` is given the distinct inputs, (P, E) float32.
+            reads: (T, B), which of them each step reads.
+        """
+        kept = self.keep[0].unsqueeze(1)
+        self.operand_in[: self.batch] = self.padding.units(state[0]) * kept
+        self.state.copy_(self.padding.units(state[-1]) * kept)
+        incoming, reads = self._project(inputs, reads)
+        data = self._pass(self.outputs, incoming, reads, self._biases(), self.state.new_empty(0, 0, 0))
+        panels = self._panels(self.cell.gates)
+        self._together(run_forward, data, (self._recurrent_weight(),), panels)
+        size = self.padding.size
+        hidden = self.operand_in[self.rows : self.rows + self.batch, :size].float()
+        own = self.state[:, :size].clone()
+        return {Lstm: (hidden, own), Gru: (own,), Rnn: (hidden,)}[type(self.cell)]
+
+    def backward(self, d_outputs: Tensor, d_state: State) -> Tensor:
+        """Turn the gates into the gradients of their sums.
+
+        Args:
+            d_outputs: (T·B, H) in `precision`.
+            d_state: The gradient of the last state.
+
+        Returns:
+            The gradient of the biases, (S, full), as `_biases` makes them.
+        """
+        d_outputs, d_hidden = (self.padding.units(part).contiguous() for part in (d_outputs, d_state[0]))
+        if self._is_lstm:
+            self.state.copy_(self.padding.units(d_state[1]))
+        else:
+            self.state.zero_()
+        d_bias = torch.zeros(-(-self.batch // ROWS), self._sums, self.padding.full)
+        none = torch.empty(0, 0)
+        data = self._pass(d_outputs, none.to(self.precision), none.to(torch.int32), none, d_bias)
+        weight = self._recurrent_weight()
+        self._together(run_backward, data, (_array(d_hidden), weight), self._panels(2))
+        return d_bias.sum(0)
+
+    def input_and_weight_gradients(
+        self, inputs: Tensor, reads: Tensor | None, *, needs_inputs: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Return the gradients of the inputs, if wanted, of W_ih and of W_hh; arguments as in `forward`."""
+        weight = self.padding.gates(self.weight_ih)
+        if reads is not None:
+            turned = self._turned_gradients(with_last=False)
+            d_weight_hh = self._recurrent_weight_gradient(turned)
+            self.workspace.give(turned)
+            sums = self._sum_by_input(reads, inputs.shape[0])
+            return torch.mm(sums, weight), self.padding.cut_gates(torch.mm(sums.t(), inputs)), d_weight_hh
+        d_inputs = None
+        if needs_inputs:
+            d_inputs = self.workspace.lend(self.rows, weight.shape[1], dtype=self.precision)
+            torch.mm(self.gates[: self.rows], weight.to(self.precision), out=d_inputs)
+        return d_inputs, *self._weight_gradients(inputs)
+
+    def _weight_gradients(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of W_ih and W_hh, of inputs (T·B, E)."""
+        turned = self._turned_gradients(with_last=True)
+        first = (self.cell.gates - self.cell.joint) * self.padding.full
+        product = self._product(turned[first:], inputs)
+        d_weight_ih = self.workspace.lend(*product.shape).copy_(product)
+        d_weight_hh = self._recurrent_weight_gradient(turned)
+        self.workspace.give(turned, product)
+        return self.padding.cut_gates(d_weight_ih), d_weight_hh
+
+    def _recurrent_weight_gradient(self, turned: Tensor) -> Tensor:
+        full, joint, gates = self.padding.full, self.cell.joint, self.cell.gates
+        product = self._product(turned[: gates * full], self.operand_in[: self.rows])
+        gradient = self.workspace.lend(gates * full, full)
+        gradient[: joint * full] = product[(gates - joint) * full :]
+        gradient[joint * full :] = product[: (gates - joint) * full]
+        self.workspace.give(product)
+        return self.padding.cut_gates(gradient)[:, : self.padding.size]
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+        """Lend left · right, over all steps, in `precision`."""
+        out = self.workspace.take(left.shape[0], right.shape[1], dtype=self.precision)
+        return torch.mm(left[:, : self.rows], right, out=out)
+
+    def _sum_by_input(self, reads: Tensor, inputs: int) -> Tensor:
+        """Return the gradient of each distinct input's sums, (P, G·full): that of all steps that read it."""
+        gates, which = _array(self.gates), _array(reads.to(torch.int32)).ravel()
+        sums = torch.zeros(inputs, gates.shape[1])
+        blocks = gates.shape[1] // PANEL
+        threads = min(torch.get_num_threads(), blocks)
+
+        def add(thread: int, _barrier: Barrier) -> None:
+            begin, end = share(blocks, thread, threads)
+            add_rows(gates, which, begin * PANEL, end * PANEL, _array(sums))
+
+        run_together(add, threads)
+        return sums
+
+    def bias_gradients(self, d_bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the two bias vectors from that of their sums, (S, full)."""
         joint, gates = self.cell.joint, self.cell.gates
-        from_input, own = (self.padding.gates(bias).view(gates, -1) for bias in (bias_ih, bias_hh))
-        return torch.cat((from_input[:joint] + own[:joint], from_input[joint:], own[joint:]))
+        of_input, own = d_bias[:gates], torch.cat((d_bias[:joint], d_bias[gates:]))
+        of_input, own = (part[:, : self.padding.size].flatten() for part in (of_input, own))
+        return of_input, own
 
-    def _full(self, weight_hh: Tensor) -> Tensor:
-        return self.padding.units(self.padding.gates(weight_hh)).contiguous()
+    def _together(
+        self, loop: Callable[..., None], data: Pass, arguments: tuple[Any, ...], panels: Tensor
+    ) -> None:
+        """Run a compiled loop in all threads."""
+        engine = Float32Vectors() if self.precision == torch.float32 else bfloat16_engine()
+        trial = self.workspace.trial((loop, self.cell, engine, self.batch, self.padding), self._partitions())
+        threads, by_rows = trial.choice
+        scratch = self.workspace.take(threads, self.cell.gates, ROWS + SLACK, PANEL)
+        room = panels.numpy().view(np.uint32), _array(scratch)
 
-    def _engine(self) -> Engine:
-        return Float32Vectors() if self.precision == torch.float32 else bfloat16_engine()
+        def work(thread: int, barrier: Barrier) -> None:
+            member = Member(thread, threads, by_rows)
+            loop(self.cell, engine, data, *arguments, *room, member, barrier)
+
+        with trial:
+            run_together(work, threads)
+        self.workspace.give(panels, scratch)
+
+    def _partitions(self) -> list[tuple[int, bool]]:
+        """Return each sensible number of threads, and whether they share out rows of the batch, not units."""
+        threads = torch.get_num_threads()
+        by_units = dict.fromkeys((min(threads, self.padding.full // PANEL), 1))
+        by_rows = [min(threads, -(-self.batch // ROWS))] if self.batch > ROWS else []
+        return [(count, False) for count in by_units] + [(count, True) for count in by_rows if count > 1]
+
+    def _project(self, inputs: Tensor, reads: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the sums from the inputs, and which of them each step reads."""
+        weight = self.padding.gates(self.weight_ih).t()
+        if reads is not None:
+            self._table = self._take_rows(inputs.shape[0], weight.shape[1])
+            return self._table.copy_(torch.mm(inputs, weight)), reads.to(torch.int32)
+        sums = torch.mm(inputs, weight.to(self.precision), out=self.gates[: self.rows])
+        return sums, torch.arange(self.rows, dtype=torch.int32).view(self.steps, self.batch)
+
+    def _pass(self, outputs: Tensor, incoming: Tensor, reads: Tensor, bias: Tensor, d_bias: Tensor) -> Pass:
+        by_step = (self.gates, self.operand_in, self.cell_in, self.saved)
+        gates, operand_in, cell_in, saved = (self._by_step(buffer) for buffer in by_step)
+        return Pass(
+            incoming=_array(incoming),
+            reads=_array(reads),
+            bias=_array(bias),
+            gates=gates,
+            operand_in=operand_in,
+            cell_in=cell_in,
+            saved=saved,
+            keep=_array(self.keep),
+            outputs=self._by_step(outputs),
+            apart=self._outputs is not None,
+            mask=unit_mask(self.mask, self.batch, self.padding.size),
+            state=_array(self.state),
+            d_bias=_array(d_bias),
+        )
+
+    def _by_step(self, buffer: Tensor) -> Any:
+        """Return (T·B + more, N) memory as (T + some, B, N)."""
+        whole = buffer.shape[0] // self.batch * self.batch
+        return _array(buffer[:whole]).reshape(-1, self.batch, buffer.shape[1])
+
+    @property
+    def _sums(self) -> int:
+        """How many distinct sums a unit squashes: one for a joint gate, two for one that is not."""
+        return 2 * self.cell.gates - self.cell.joint
+
+    def _biases(self) -> Tensor:
+        """Return the (S, full) biases that a step adds."""
+        joint, gates = self.cell.joint, self.cell.gates
+        of_input, own = (self.padding.gates(bias).view(gates, -1) for bias in (self.bias_ih, self.bias_hh))
+        return torch.cat((of_input[:joint] + own[:joint], of_input[joint:], own[joint:]))
+
+    def _recurrent_weight(self) -> Any:
+        return _array(self.padding.units(self.padding.gates(self.weight_hh)).contiguous())
 
     def _panels(self, per_block: int) -> Tensor:
         """Lend room for packed weights: (blocks of units, per block, words of the deepest panel, PANEL)."""
@@ -237,116 +320,47 @@ class _Run:
         words = depth if self.precision == torch.float32 else depth // 2
         return self.workspace.take(self.padding.full // PANEL, per_block, words, PANEL, dtype=torch.int32)
 
-    def _scratch(self) -> Tensor:
-        threads = min(torch.get_num_threads(), self.padding.full // PANEL)
-        return self.workspace.take(threads, self.cell.gates, ROWS + SLACK, PANEL)
+    def state_gradient(self) -> State:
+        """Return the gradient of the first state, in float32."""
+        full, kept = self.padding.full, self.keep[0].unsqueeze(1)
+        joint = self.cell.joint * full
+        weight = self.padding.units(self.padding.gates(self.weight_hh)).to(self.precision)
+        d_hidden = torch.mm(self.gates[: self.batch, :joint], weight[:joint]).float()
+        if self.cell.joint < self.cell.gates:
+            d_hidden += torch.mm(self.saved[: self.batch], weight[joint:]).float() + self.state
+        gradients = [d_hidden, self.state] if self._is_lstm else [d_hidden]
+        return tuple((part * kept)[:, : self.padding.size] for part in gradients)
+
+    def _turned_gradients(self, *, with_last: bool) -> Tensor:
+        """Lend the gradients of all sums, (S·full, T·B and more), steps in columns.
+
+        First come those of gates that are not joint by way of the state, then those of joint gates, then, if
+        they are wanted, the others by way of the input: what W_hh and W_ih need lies together.
+        """
+        parts = [self.saved] if self.cell.joint < self.cell.gates else []
+        parts += [self.gates if with_last else self.gates[:, : self.cell.joint * self.padding.full]]
+        steps = -(-self.rows // BLOCK) * BLOCK
+        turned = self.workspace.take(sum(part.shape[1] for part in parts), steps, dtype=self.precision)
+        first = 0
+        for part in parts:
+            part[self.rows : steps] = 0.0  # torch's GEMM reads on to the next pair, and NaN times 0 is NaN
+            self._turn(part[:steps], turned[first : first + part.shape[1]])
+            first += part.shape[1]
+        return turned
+
+    def _turn(self, matrix: Tensor, turned: Tensor) -> None:
+        """Write (R, C), multiples of BLOCK, as (C, R)."""
+        source, target = _array(matrix), _array(turned)
+        threads = torch.get_num_threads()
+
+        def work(thread: int, _barrier: Barrier) -> None:
+            begin, end = share(len(target) // BLOCK, thread, threads)
+            turn(source, begin * BLOCK, end * BLOCK, target)
+
+        run_together(work, threads)
 
 
 def _array(tensor: Tensor) -> Any:
     """Return a tensor's memory as numpy, bfloat16 as its bits."""
     tensor = tensor.detach()
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
-
-
-def _words(tensor: Tensor) -> Any:
-    return tensor.numpy().view(np.uint32)
-
-
-class _Layer(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        setting: _Setting,
-        reads: Tensor | None,
-        keep: Tensor,
-        inputs: Tensor,
-        hidden: Tensor,
-        cell_state: Tensor,
-        weight_ih: Tensor,
-        weight_hh: Tensor,
-        bias_ih: Tensor,
-        bias_hh: Tensor,
-    ) -> tuple[Tensor, ...]:
-        size = weight_hh.shape[1]
-        run = _Run(setting, keep, size)
-        run.start_from(hidden, cell_state)
-        operands = inputs.to(setting.precision) if reads is None else inputs
-        outputs = run.forward(*run.project(operands, weight_ih, reads), weight_hh, bias_ih, bias_hh)
-        last_cell = run.buffers.state_in[run.rows : run.rows + run.batch, :size].clone()
-        if setting.differentiable:
-            ctx.save_for_backward(operands, weight_ih, weight_hh)
-            ctx.run, ctx.reads = run, reads
-        else:
-            run.release()
-        return outputs[:, :, :size], outputs[-1, :, :size].clone(), last_cell
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_outputs: Tensor, d_hidden: Tensor, d_cell: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.run is None:
-            raise RuntimeError("a recurrent layer overwrites what its gradient needs: call backward once")
-        run, ctx.run = ctx.run, None
-        operands, weight_ih, weight_hh = ctx.saved_tensors
-        is_lstm = isinstance(run.cell, Lstm)
-        d_state = run.padding.units(d_cell).clone() if is_lstm else torch.zeros(run.batch, run.padding.full)
-        run.backward(d_outputs, d_hidden, d_state, weight_hh)
-        d_hidden, d_weight_hh, d_bias_own = _recurrent_gradients(run, weight_hh, d_state)
-        d_inputs, d_weight_ih, d_bias = _input_gradients(
-            run, operands, ctx.reads, weight_ih, needs_inputs=ctx.needs_input_grad[3]
-        )
-        d_bias_hh = torch.cat((d_bias[: d_bias.shape[0] - d_bias_own.shape[0]], d_bias_own))
-        d_cell = d_state[:, : run.padding.size] * run.keep[0].unsqueeze(1)
-        run.release()
-        states = (d_hidden, d_cell if is_lstm else None)
-        return (None, None, None, d_inputs, *states, d_weight_ih, d_weight_hh, d_bias, d_bias_hh)
-
-
-def _multiply(left: Tensor, right: Tensor, precision: torch.dtype) -> Tensor:
-    """Return left·right in float32, from operands rounded to `precision`."""
-    return torch.mm(left.to(precision), right.to(precision)).float()
-
-
-def _recurrent_gradients(run: _Run, weight_hh: Tensor, d_state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of the first hidden state, of W_hh and of the biases that are not joint."""
-    size, joint = run.padding.size, run.cell.joint * run.padding.full
-    consumed = run.buffers.operand_in[: run.rows]
-    parts = [run.buffers.gates[: run.rows, :joint]]
-    if run.cell.joint < run.cell.gates:
-        parts.append(run.buffers.saved[: run.rows])
-    full = run.padding.units(run.padding.gates(weight_hh))
-    weights = full[:joint], full[joint:]
-    d_weight = torch.cat([_multiply(part.t(), consumed, run.precision) for part in parts])
-    d_hidden = torch.zeros_like(d_state) if isinstance(run.cell, Lstm) else d_state
-    for part, weight in zip(parts, weights, strict=False):
-        d_hidden = d_hidden + _multiply(part[: run.batch], weight, run.precision)
-    d_hidden = d_hidden * run.keep[0].unsqueeze(1)
-    own = parts[1].sum(0, dtype=torch.float32)[:size] if len(parts) > 1 else torch.empty(0)
-    return d_hidden[:, :size], run.padding.cut_gates(d_weight)[:, :size], own
-
-
-def _input_gradients(
-    run: _Run, inputs: Tensor, reads: Tensor | None, weight_ih: Tensor, *, needs_inputs: bool
-) -> tuple[Tensor | None, Tensor, Tensor]:
-    """Return the gradients of the inputs, of W_ih and of the biases of the inputs' sums."""
-    d_sums, precision = run.buffers.gates[: run.rows], run.precision
-    if reads is not None:
-        d_sums, precision = _sum_by_input(run, reads, inputs.shape[0]), torch.float32
-    d_weight = _multiply(d_sums.t(), inputs, precision)
-    weight = run.padding.gates(weight_ih)
-    d_inputs = _multiply(d_sums, weight, precision) if needs_inputs else None
-    d_bias = d_sums.sum(0, dtype=torch.float32)
-    return d_inputs, run.padding.cut_gates(d_weight), run.padding.cut_gates(d_bias)
-
-
-def _sum_by_input(run: _Run, reads: Tensor, inputs: int) -> Tensor:
-    """Return the gradient of each input's sums, (P, G·full): that of all steps that read it."""
-    gates, which = _array(run.buffers.gates), _array(reads.to(torch.int32)).ravel()
-    sums = torch.zeros(inputs, gates.shape[1])
-    blocks, threads = gates.shape[1] // PANEL, min(torch.get_num_threads(), gates.shape[1] // PANEL)
-
-    def add(thread: int, _barrier: object) -> None:
-        begin, end = share(blocks, thread, threads)
-        add_rows(gates, which, begin * PANEL, end * PANEL, _array(sums))
-
-    run_together(add, threads)
-    return sums

@@ -7,17 +7,19 @@ numba is missing, torch's own recurrent layers (`seqgen.kernels.reference`).
 from collections.abc import Sequence
 from enum import StrEnum
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.kernels.dropout import drop, dropout_mask
+from seqgen.kernels.dropout import NO_MASK, Mask, drop, dropout_mask, mask_values
 from seqgen.kernels.reference import recurrent_layer_reference
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
-LayerWeights = tuple[Tensor, Tensor, Tensor, Tensor]
+LayerWeights = tuple[Tensor, ...]
+"""weight_ih, weight_hh, bias_ih, bias_hh."""
 
 HAS_NUMBA = find_spec("numba") is not None
 """Without numba, training on a CPU falls back to torch's own recurrent layers."""
@@ -94,18 +96,49 @@ def recurrent_layer(
     weights = (weight_ih, weight_hh, bias_ih, bias_hh)
     if choose_implementation(inputs.device, precision) is Implementation.TORCH:
         return recurrent_layer_reference(cell, inputs, state, resets, *weights, precision=precision)
-    from seqgen.kernels.layer import fused_layer
+    from seqgen.kernels.stack import fused_stack
 
-    return fused_layer(
+    outputs, (last,) = fused_stack(
         cell,
         inputs.flatten(0, 1),
         None,
-        state,
+        [weights],
+        [state],
         _keep(resets, *inputs.shape[:2]),
-        *weights,
+        [NO_MASK],
         precision=precision,
         workspace=workspace or Workspace(),
     )
+    return outputs.float(), last
+
+
+class Dropout(NamedTuple):
+    """Shares of what is dropped while training, each at least 0 and below 1.
+
+    The names are those of AWD-LSTM (Merity et al. 2018).
+    """
+
+    inputs: float = 0.0
+    """Of the units of embedded tokens."""
+    hidden: float = 0.0
+    """Of the units that pass between layers."""
+    outputs: float = 0.0
+    """Of the units of the features."""
+    embedding: float = 0.0
+    """Of the rows of the embedding: of the words of the vocabulary (Gal and Ghahramani 2016)."""
+    weights: float = 0.0
+    """Of the recurrent weights (DropConnect, Wan et al. 2013)."""
+    locked: bool = False
+    """Whether all time steps share the masks of units (variational dropout, Gal and Ghahramani 2016)."""
+
+    def masks(self, seed: int, layers: int) -> list[Mask]:
+        """Return the masks of the input and of each layer's output."""
+        shares = [self.inputs, *[self.hidden] * (layers - 1), self.outputs]
+        return [dropout_mask(seed, site, share, locked=self.locked) for site, share in enumerate(shares)]
+
+
+NO_DROPOUT = Dropout()
+_EMBEDDING_SITE, _WEIGHT_SITE = 1 << 16, 1 << 17
 
 
 def recurrent_stack(
@@ -116,10 +149,8 @@ def recurrent_stack(
     state: Sequence[State],
     resets: Tensor | None,
     *,
-    dropout: float = 0.0,
-    input_dropout: float | None = None,
+    dropout: Dropout = NO_DROPOUT,
     seed: int = 0,
-    training: bool = True,
     precision: torch.dtype = torch.float32,
     workspace: Workspace | None = None,
 ) -> tuple[Tensor, list[State]]:
@@ -132,62 +163,65 @@ def recurrent_stack(
         layers: Of each layer (weight_ih, weight_hh, bias_ih, bias_hh), as in `recurrent_layer`.
         state: Of each layer (h, c) or (h,), each (B, H).
         resets: (T, B) bool; where True, all of the row's state is zero before that step.
-        dropout: Share of units dropped between layers and on the output while training.
-        input_dropout: The same for the embedding; as `dropout` when not given. At 0, the first layer
-            multiplies each row of a small embedding once, not once a step: up to a quarter of all work saved.
+        dropout: What is dropped. With nothing of the inputs dropped, the first layer multiplies each row of a
+            small embedding once, not once a step: up to a quarter of all work saved.
         seed: Decides the masks; give another one each step.
-        training: Whether to drop units.
         precision: What GEMMs multiply.
-        workspace: Memory to use again in the next step; give the same object each time.
+        workspace: Memory to use again in the next step; give the same object each time. On a CPU it holds the
+            features, which are therefore only good until the next call after the backward pass.
 
     Returns:
-        Features (T, B, H) in float32 and the state after the last step.
+        Features (T, B, H), on a CPU in `precision`, and the state after the last step.
     """
-    workspace = workspace or Workspace()
-    shares = [dropout if input_dropout is None else input_dropout, *[dropout] * len(layers)]
-    masks = [dropout_mask(seed, site, share) for site, share in enumerate(shares)]
-    dropping = [training and mask.threshold > 0 for mask in masks]
-    last = []
-    if not dropping[0] and _is_small(embedding, token_ids, precision):
-        features, first_last = _first_layer_by_token(
-            cell, token_ids, embedding, state[0], resets, layers[0], precision, workspace
-        )
-        features = drop(features, masks[1]) if dropping[1] else features
-        last.append(first_last)
+    input_mask, *masks = dropout.masks(seed, len(layers))
+    if dropout.embedding:
+        words = dropout_mask(seed, _EMBEDDING_SITE, dropout.embedding)
+        embedding = embedding * mask_values(embedding.shape[:1], words, embedding.device).unsqueeze(1)
+    if dropout.weights:
+        layers = [
+            (w_ih, drop(w_hh, dropout_mask(seed, _WEIGHT_SITE + index, dropout.weights)), *biases)
+            for index, (w_ih, w_hh, *biases) in enumerate(layers)
+        ]
+    if choose_implementation(embedding.device, precision) is Implementation.TORCH:
+        features = drop(functional.embedding(token_ids, embedding), input_mask)  # (T, B) -> (T, B, E)
+        return _reference_stack(cell, features, layers, state, resets, masks, precision)
+    from seqgen.kernels.stack import fused_stack
+
+    if input_mask.threshold == 0 and 2 * embedding.shape[0] <= token_ids.numel():
+        inputs, reads = embedding, token_ids
     else:
-        features = functional.embedding(token_ids, embedding)  # (T, B) -> (T, B, E)
-        features = drop(features, masks[0]) if dropping[0] else features
-    for site in range(len(last), len(layers)):
-        features, layer_last = recurrent_layer(
-            cell, features, state[site], resets, *layers[site], precision=precision, workspace=workspace
+        inputs = drop(functional.embedding(token_ids, embedding), input_mask).flatten(0, 1)  # -> (T·B, E)
+        reads = None
+    return fused_stack(
+        cell,
+        inputs,
+        reads,
+        layers,
+        state,
+        _keep(resets, *token_ids.shape),
+        masks,
+        precision=precision,
+        workspace=workspace or Workspace(),
+    )
+
+
+def _reference_stack(
+    cell: str,
+    features: Tensor,
+    layers: Sequence[LayerWeights],
+    state: Sequence[State],
+    resets: Tensor | None,
+    masks: Sequence[Mask],
+    precision: torch.dtype,
+) -> tuple[Tensor, list[State]]:
+    last = []
+    for weights, layer_state, mask in zip(layers, state, masks, strict=True):
+        features, layer_last = recurrent_layer_reference(
+            cell, features, layer_state, resets, *weights, precision=precision
         )
-        features = drop(features, masks[site + 1]) if dropping[site + 1] else features
+        features = drop(features, mask)
         last.append(layer_last)
     return features, last
-
-
-def _is_small(embedding: Tensor, token_ids: Tensor, precision: torch.dtype) -> bool:
-    """Return whether multiplying every row of the embedding takes less than the rows that are read."""
-    compiled = choose_implementation(embedding.device, precision) is not Implementation.TORCH
-    return compiled and 2 * embedding.shape[0] <= token_ids.numel()
-
-
-def _first_layer_by_token(
-    cell: str,
-    token_ids: Tensor,
-    embedding: Tensor,
-    state: State,
-    resets: Tensor | None,
-    weights: LayerWeights,
-    precision: torch.dtype,
-    workspace: Workspace,
-) -> tuple[Tensor, State]:
-    from seqgen.kernels.layer import fused_layer
-
-    keep = _keep(resets, *token_ids.shape)
-    return fused_layer(
-        cell, embedding, token_ids, state, keep, *weights, precision=precision, workspace=workspace
-    )
 
 
 def _keep(resets: Tensor | None, steps: int, batch: int) -> Tensor:

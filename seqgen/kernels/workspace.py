@@ -1,9 +1,21 @@
-"""Memory that is used again in every training step: fresh pages cost more than some of the work on them."""
+"""What a training keeps from step to step: memory, and which way of doing some work was fastest here.
+
+Fresh pages cost more than some of the work on them.
+"""
 
 import math
+import mmap
+import time
+from collections.abc import Hashable, Sequence
+from typing import Any
+from weakref import finalize
 
 import torch
 from torch import Tensor
+
+_HUGE_PAGE = 1 << 21
+_TRIALS = 4
+"""How often a way is timed; the first time may include compiling."""
 
 
 class Workspace:
@@ -11,6 +23,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._free: list[torch.UntypedStorage] = []
+        self._trials: dict[Hashable, dict[Any, list[float]]] = {}
 
     def take(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Lend a buffer with anything in it."""
@@ -23,9 +36,57 @@ class Workspace:
             # Something larger is wanted than before: what is too small now will be so again.
             self._free.sort(key=torch.UntypedStorage.nbytes)
             del self._free[:1]
-            storage = torch.empty(needed, dtype=torch.uint8).untyped_storage()
+            storage = _allocate(needed)
         return torch.empty(0, dtype=dtype).set_(storage)[: math.prod(shape)].view(shape)
+
+    def lend(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Lend a buffer that comes back by itself when the last tensor that reads it is gone."""
+        buffer = self.take(*shape, dtype=dtype)
+        memory = buffer.view(-1).view(torch.uint8).numpy()  # only what is returned keeps it alive
+        finalize(memory, self.give, buffer).atexit = False
+        return torch.from_numpy(memory).view(dtype).view(shape)
+
+    def trial(self, work: Hashable, ways: Sequence[Any]) -> "Trial":
+        """Return which of several ways to do some work to try next; once each is timed, the fastest.
+
+        Args:
+            work: Names the work, its sizes included.
+            ways: They must give the same results.
+        """
+        times = self._trials.setdefault(work, {})
+        for way in ways:
+            times.setdefault(way, [])
+        untried = min(ways, key=lambda way: len(times[way]))
+        if len(times[untried]) < _TRIALS:
+            return Trial(untried, times[untried])
+        return Trial(min(ways, key=lambda way: min(times[way])), None)
 
     def give(self, *buffers: Tensor) -> None:
         """Take buffers back. One that is never given back is freed with its last reference."""
         self._free += [buffer.untyped_storage() for buffer in buffers]
+
+
+class Trial:
+    """One way to do some work, timed while the value is used in a `with` block."""
+
+    def __init__(self, choice: Any, times: list[float] | None) -> None:
+        self.choice = choice
+        self._times = times
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._times is not None:
+            self._times.append(time.perf_counter() - self._began)
+
+
+def _allocate(size: int) -> torch.UntypedStorage:
+    """Return memory, in huge pages where the system has them to give: rows lie a page or more apart."""
+    if size < _HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.empty(size, dtype=torch.uint8).untyped_storage()
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # shared memory has no huge pages by default
+    pages = mmap.mmap(-1, -(-size // _HUGE_PAGE) * _HUGE_PAGE, flags=private)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=torch.uint8).untyped_storage()

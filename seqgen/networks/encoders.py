@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seqgen.kernels.recurrent import recurrent_stack
+from seqgen.kernels.recurrent import NO_DROPOUT, Dropout, recurrent_stack
 from seqgen.kernels.workspace import Workspace
 
 State = list[tuple[Tensor, ...]]
@@ -42,7 +42,13 @@ class RecurrentEncoder(nn.ModuleList):
     """A stack of LSTM, GRU or tanh RNN layers with dropout before, between and after them."""
 
     def __init__(
-        self, cell: str, *, layers: int, embedding_size: int, hidden_size: int, dropout: float = 0.0
+        self,
+        cell: str,
+        *,
+        layers: int,
+        embedding_size: int,
+        hidden_size: int,
+        dropout: Dropout = NO_DROPOUT,
     ) -> None:
         sizes = [embedding_size, *[hidden_size] * (layers - 1)]
         super().__init__(RecurrentWeights(cell, size, hidden_size) for size in sizes)
@@ -90,9 +96,8 @@ class RecurrentEncoder(nn.ModuleList):
             [layer.tensors() for layer in self.children() if isinstance(layer, RecurrentWeights)],
             state,
             resets,
-            dropout=self.dropout,
+            dropout=self.dropout if self.training else NO_DROPOUT,
             seed=seed,
-            training=self.training,
             precision=precision,
             workspace=self.workspace,
         )

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from seqgen.config import ModelConfig
 from seqgen.kernels.loss import linear_cross_entropy
+from seqgen.kernels.recurrent import Dropout
 from seqgen.networks.encoders import RecurrentEncoder, State
 
 IGNORED = -1
@@ -29,7 +30,14 @@ class LanguageModel(nn.Module):
             layers=config.layers,
             embedding_size=config.embedding_size,
             hidden_size=config.hidden_size,
-            dropout=config.dropout,
+            dropout=Dropout(
+                inputs=config.input_dropout,
+                hidden=config.dropout,
+                outputs=config.dropout,
+                embedding=config.embedding_dropout,
+                weights=config.weight_drop,
+                locked=config.locked_dropout,
+            ),
         )
         self.head = nn.Linear(config.hidden_size, vocab_size)
         bound = 1 / math.sqrt(config.hidden_size)

@@ -6,19 +6,28 @@ from seqgen.kernels.dropout import drop, dropout_mask, mask_values
 T, B, H = 50, 6, 31
 
 
-def mask(seed=1, site=0, probability=0.25):
-    return mask_values(torch.Size((T, B, H)), dropout_mask(seed, site, probability), torch.device("cpu"))
+def mask(seed=1, site=0, probability=0.25, *, locked=False):
+    chosen = dropout_mask(seed, site, probability, locked=locked)
+    return mask_values(torch.Size((T, B, H)), chosen, torch.device("cpu"))
 
 
-def test_compiled_mask_equals_the_torch_one():
+@pytest.mark.parametrize("locked", [False, True])
+def test_compiled_mask_equals_the_torch_one(locked):
     values = torch.randn(T, B, H)
-    assert torch.equal(drop(values, dropout_mask(1, 0, 0.25)), values * mask())
+    dropped = drop(values, dropout_mask(1, 0, 0.25, locked=locked))
+    torch.testing.assert_close(dropped, values * mask(locked=locked), rtol=1e-6, atol=0)
+
+
+def test_all_steps_share_a_locked_mask():
+    values = mask(locked=True)
+    assert torch.equal(values, values[:1].expand(T, B, H))
+    assert 0 < (values == 0).float().mean() < 1
 
 
 def test_gradient_passes_the_same_mask():
     values = torch.randn(T, B, H, requires_grad=True)
     drop(values, dropout_mask(1, 0, 0.25)).backward(torch.full((T, B, H), 2.0))
-    assert torch.equal(values.grad, 2 * mask())
+    torch.testing.assert_close(values.grad, 2 * mask(), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])

@@ -3,7 +3,18 @@ import pytest
 import torch
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.lanes import LANES, at_least, at_most, fused, largest_of, load, store, sum_of
+from seqgen.kernels.lanes import (
+    LANES,
+    at_least,
+    at_most,
+    fused,
+    largest_of,
+    load,
+    store,
+    store_pair,
+    stream_pair,
+    sum_of,
+)
 
 A = np.linspace(-3, 5, LANES, dtype=np.float32)
 B = np.linspace(7, 0.5, LANES, dtype=np.float32)
@@ -81,19 +92,36 @@ def test_bfloat16_is_widened_exactly():
     assert np.array_equal(out[1:], values.float().numpy()[1:])
 
 
-def test_bfloat16_is_rounded_to_nearest():
-    values = torch.randn(LANES + 1)
-    out = np.zeros(LANES + 1, np.uint16)
-    _copy(values.numpy(), out)
-    assert torch.equal(torch.from_numpy(out).view(torch.bfloat16)[1:], values.bfloat16()[1:])
+@compiled
+def _copy_pair(source, target):
+    store_pair(target, 0, load(source, 0), load(source, LANES))
+
+
+@compiled
+def _stream_pair(source, target):
+    stream_pair(target, 0, load(source, 0), load(source, LANES))
+
+
+@pytest.mark.parametrize("copy", [_copy_pair, _stream_pair])
+def test_bfloat16_is_rounded_to_nearest(copy):
+    values, out = torch.randn(2 * LANES), torch.zeros(2 * LANES, dtype=torch.bfloat16)
+    copy(values.numpy(), out.view(torch.uint16).numpy())
+    assert torch.equal(out, values.bfloat16())
+
+
+@pytest.mark.parametrize("copy", [_copy_pair, _stream_pair])
+def test_a_pair_of_float32_lanes_is_stored_whole(copy):
+    values, out = torch.randn(2 * LANES), torch.zeros(2 * LANES)
+    copy(values.numpy(), out.numpy())
+    assert torch.equal(out, values)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 0.0])
 def test_bfloat16_keeps_what_is_not_a_number(value):
-    out = np.zeros(LANES + 1, np.uint16)
-    _copy(np.full(LANES + 1, value, np.float32), out)
-    found = torch.from_numpy(out).view(torch.bfloat16).float().numpy()[1:]
-    assert np.array_equal(found, np.full(LANES, value, np.float32), equal_nan=True)
+    out = np.zeros(2 * LANES, np.uint16)
+    _copy_pair(np.full(2 * LANES, value, np.float32), out)
+    found = torch.from_numpy(out).view(torch.bfloat16).float().numpy()
+    assert np.array_equal(found, np.full(2 * LANES, value, np.float32), equal_nan=True)
 
 
 @compiled

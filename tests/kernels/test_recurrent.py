@@ -8,7 +8,7 @@ import torch
 
 from seqgen.kernels import recurrent
 from seqgen.kernels.dropout import dropout_mask, mask_values
-from seqgen.kernels.recurrent import Implementation, recurrent_layer, recurrent_stack
+from seqgen.kernels.recurrent import Dropout, Implementation, recurrent_layer, recurrent_stack
 from seqgen.kernels.reference import recurrent_layer_reference
 from seqgen.kernels.workspace import Workspace
 from tests.kernels.naive import naive_layer, random_layer, relative_error, results_and_gradients
@@ -117,24 +117,40 @@ def random_stack(cell, layers=2, *, steps=T, seed=3):
 
 
 def naive_stack(cell, tokens, embedding, layers, state, resets, *, dropout, seed):
-    features = embedding[tokens]
-    for site, weights in enumerate([None, *layers]):
-        if weights is not None:
+    words = dropout_mask(seed, 1 << 16, dropout.embedding)
+    features = (embedding * mask_values((V,), words, CPU)[:, None])[tokens]
+    for site, mask in enumerate(dropout.masks(seed, len(layers))):
+        if site:
+            weight_ih, weight_hh, *biases = layers[site - 1]
+            kept = mask_values(
+                weight_hh.shape, dropout_mask(seed, (1 << 17) + site - 1, dropout.weights), CPU
+            )
+            weights = (weight_ih, weight_hh * kept, *biases)
             features, _ = naive_layer(cell, features, state[site - 1], resets, *weights)
-        mask = dropout_mask(seed, site, dropout)
         features = features * mask_values(features.shape, mask, CPU)
     return features
 
 
+DROPOUTS = [
+    Dropout(),
+    Dropout(hidden=0.4, outputs=0.3),
+    Dropout(inputs=0.2, hidden=0.4, outputs=0.3, embedding=0.3, weights=0.5, locked=True),
+]
+
+
+@pytest.mark.parametrize("steps", [T, 40])
+@pytest.mark.parametrize("dropout", DROPOUTS)
+@pytest.mark.parametrize("with_resets", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_stack_equals_naive_layers_under_the_same_masks(cell):
-    tokens, embedding, layers, state, resets = random_stack(cell)
+def test_stack_equals_naive_layers_under_the_same_masks(cell, with_resets, dropout, steps):
+    tokens, embedding, layers, state, resets = random_stack(cell, steps=steps)
+    resets = resets if with_resets else None
     leaves = [embedding, *(weight for layer in layers for weight in layer)]
-    found, _ = recurrent_stack(cell, tokens, embedding, layers, state, resets, dropout=0.4, seed=9)
-    expected = naive_stack(cell, tokens, embedding, layers, state, resets, dropout=0.4, seed=9)
+    found, _ = recurrent_stack(cell, tokens, embedding, layers, state, resets, dropout=dropout, seed=9)
+    expected = naive_stack(cell, tokens, embedding, layers, state, resets, dropout=dropout, seed=9)
     assert relative_error(found, expected) < 1e-5
-    gradients = torch.autograd.grad(found.square().sum(), leaves)
     wanted = torch.autograd.grad(expected.square().sum(), leaves)
+    gradients = torch.autograd.grad(found.square().sum(), leaves)
     assert max(relative_error(*pair) for pair in zip(gradients, wanted, strict=True)) < 1e-5
 
 
@@ -144,15 +160,14 @@ def test_first_layer_by_token_equals_first_layer_by_step(cell, precision):
     tokens, embedding, layers, state, resets = random_stack(cell, steps=9)
     leaves = [embedding, *(weight for layer in layers for weight in layer)]
 
-    def run(vectors, input_dropout):
-        features, _ = recurrent_stack(
-            cell, tokens, vectors, layers, state, resets, input_dropout=input_dropout, precision=precision
-        )
+    def run(vectors):
+        features, _ = recurrent_stack(cell, tokens, vectors, layers, state, resets, precision=precision)
+        features = features.float()
         return features, *torch.autograd.grad((features * torch.arange(H)).sum(), leaves)
 
-    by_token = run(embedding, 0.0)
+    by_token = run(embedding)
     too_large = torch.cat((embedding, torch.zeros(len(tokens) * B, E)))
-    by_step = run(too_large, 0.0)
+    by_step = run(too_large)
     bound = 1e-5 if precision == torch.float32 else 3e-2
     assert max(relative_error(*pair) for pair in zip(by_token, by_step, strict=True)) < bound
 
@@ -185,13 +200,6 @@ def test_evaluation_between_forward_and_backward_changes_no_gradient():
     assert all(torch.equal(*pair) for pair in zip(quiet, disturbed, strict=True))
 
 
-def test_stack_drops_nothing_when_it_is_not_training():
-    tokens, embedding, layers, state, resets = random_stack("gru")
-    still, _ = recurrent_stack("gru", tokens, embedding, layers, state, resets, dropout=0.4, training=False)
-    plain, _ = recurrent_stack("gru", tokens, embedding, layers, state, resets, dropout=0.0)
-    assert torch.equal(still, plain)
-
-
 def test_stack_returns_the_state_of_every_layer():
     tokens, embedding, layers, state, resets = random_stack("lstm")
     _, last = recurrent_stack("lstm", tokens, embedding, layers, state, resets)
@@ -217,7 +225,8 @@ from seqgen.kernels import recurrent
 recurrent.HAS_NUMBA = False
 weights = [(torch.zeros(12, 3), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12))]
 tokens, state = torch.zeros(2, 1, dtype=torch.long), [(torch.ones(1, 4),)]
-features, _ = recurrent.recurrent_stack("gru", tokens, torch.ones(5, 3), weights, state, None, dropout=0.5)
+features, _ = recurrent.recurrent_stack("gru", tokens, torch.ones(5, 3), weights, state, None,
+    dropout=recurrent.Dropout(hidden=0.5, outputs=0.5))
 print(features.shape == (2, 1, 4))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -259,3 +268,21 @@ def test_shorter_vectors_give_the_same_results(features, tmp_path):
         [sys.executable, "-m", "pytest", "-q", *tests], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_memory_held_before_reaches_no_gradient(cell, precision):
+    tokens, embedding, layers, state, resets = random_stack(cell, steps=5)
+    leaves = [embedding, *(weight for layer in layers for weight in layer)]
+
+    def gradients(workspace):
+        found, _ = recurrent_stack(
+            cell, tokens, embedding, layers, state, resets, precision=precision, workspace=workspace
+        )
+        return torch.autograd.grad(found.float().square().sum(), leaves)
+
+    used = Workspace()
+    used.give(*(used.take(20_000).fill_(float("nan")) for _ in range(40)))
+    pairs = zip(gradients(Workspace()), gradients(used), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)

@@ -1,3 +1,5 @@
+import time
+
 import torch
 
 from seqgen.kernels.workspace import Workspace
@@ -40,3 +42,25 @@ def test_memory_does_not_pile_up_as_sizes_grow():
     for size in range(1, 50):
         workspace.give(workspace.take(size))
     assert sum(storage.nbytes() for storage in workspace._free) == 49 * 4
+
+
+def test_a_lent_buffer_comes_back_with_its_last_reader():
+    workspace = Workspace()
+    buffer = workspace.lend(3, 5, dtype=torch.bfloat16)
+    place, reader = buffer.data_ptr(), buffer[1:].t()
+    del buffer
+    assert workspace.take(10).data_ptr() != place
+    del reader
+    assert workspace.take(3, 5, dtype=torch.bfloat16).data_ptr() == place
+
+
+def test_each_way_is_tried_then_the_fastest_is_taken():
+    workspace, slow = Workspace(), 0.002
+    chosen = []
+    for _ in range(20):
+        trial = workspace.trial("work", ["slow", "fast"])
+        chosen.append(trial.choice)
+        with trial:
+            time.sleep(slow if trial.choice == "slow" else 0)
+    assert chosen.count("slow") == 4
+    assert set(chosen[8:]) == {"fast"}
