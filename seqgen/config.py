@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from seqgen.errors import ConfigError
 
@@ -87,10 +87,32 @@ class TrainingConfig(_Strict):
 
     bptt: PositiveInt = 64
     batch_size: PositiveInt = 64
+    random_bptt: bool = False
+    """Whether the length of each window is drawn around `bptt` (Merity et al. 2018)."""
+    optimizer: Literal["adamw", "sgd", "nt-asgd"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 4e-3
+    """At its peak; the schedule says what share of it a step takes."""
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """How slowly AdamW forgets gradients and their squares."""
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Of sgd and nt-asgd."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
     clip_norm: Annotated[float, Gt(0)] = 1.0
+    schedule: Literal["cosine", "one-cycle", "plateau", "constant"] = "cosine"
     warmup_steps: Annotated[int, Ge(0)] = 100
+    """Steps of a linear rise before all schedules but one-cycle, which has its own."""
+    plateau_factor: Annotated[float, Gt(0), Lt(1)] = 0.25
+    plateau_patience: PositiveInt = 1
+    """Validations in a row without a new best after which plateau multiplies the rate by `plateau_factor`."""
+    average: Literal["none", "ema", "tail"] = "none"
+    """Which average of the weights is validated and kept: exponential, or uniform over the last part."""
+    average_decay: Annotated[float, Gt(0), Lt(1)] = 0.999
+    """Of ema, per step."""
+    average_tail: Annotated[float, Gt(0), Le(1)] = 0.25
+    """Share of the budget, at its end, that tail averages over."""
+    average_after: PositiveInt = 5
+    """nt-asgd averages once a validation loss is worse than the best of those more than so many before it."""
     epochs: Annotated[float, Gt(0)] | None = None
     minutes: Annotated[float, Gt(0)] | None = None
     """The budget: epochs or minutes, whichever is given; both given, whichever ends first."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
-    from seqgen.training.loop import Step
+    from seqgen.training.step import Step
 
 RECENT_STEPS = 50
 """The training loss shown is the mean of so many steps."""
@@ -33,6 +33,8 @@ def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensor
     with view or nullcontext(), _event_writer(tensorboard) as events:
         task = view.add_task("", total=1.0, loss="", speed="", valid="") if view else None
         for step in steps:
+            if step.notice:
+                notice(step.notice)
             recent.append(step.loss_nats)
             loss = sum(recent) / len(recent)
             if view and task is not None:
@@ -76,6 +78,7 @@ def _tell_validation(step: "Step", score: "Score", loss: float, unit: str) -> No
     notice(
         f"{step.seconds:6.0f} s  epoch {step.epoch:6.2f}  train {loss:.4f}  valid {score.loss_nats:.4f}"
         f"{' *' if step.is_best else '  '}  {step.tokens_per_second:,.0f} {unit}/s"
+        f"  norm {step.gradient_norm:.2f}, {step.clipped_share:.0%} clipped"
     )
 
 
@@ -107,6 +110,7 @@ def _preview(output: Path, seed: int) -> str:
 def _write_events(events: Any, step: "Step") -> None:
     events.add_scalar("loss/train", step.loss_nats, step.step)
     events.add_scalar("gradient_norm", step.gradient_norm, step.step)
+    events.add_scalar("clipped_share", step.clipped_share, step.step)
     events.add_scalar("learning_rate", step.learning_rate, step.step)
     events.add_scalar("tokens_per_second", step.tokens_per_second, step.step)
     if step.validation:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from seqgen.config import Config
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
-    from seqgen.training.loop import Step
+    from seqgen.training.step import Step
 
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
 
@@ -54,7 +54,15 @@ def train(
     ] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
+    random_bptt: Annotated[bool | None, typer.Option(help="Draw the length of each window.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw, sgd or nt-asgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Of the rate: cosine, one-cycle, plateau or constant.")
+    ] = None,
+    average: Annotated[
+        str | None, typer.Option(help="Keep an average of the weights: none, ema or tail.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
@@ -102,7 +110,11 @@ def train(
         model__locked_dropout=locked_dropout,
         training__bptt=bptt,
         training__batch_size=batch_size,
+        training__random_bptt=random_bptt,
+        training__optimizer=optimizer,
         training__learning_rate=learning_rate,
+        training__schedule=schedule,
+        training__average=average,
         training__epochs=epochs,
         training__minutes=minutes,
         training__seed=seed,
@@ -200,14 +212,15 @@ def _prepare(
     from seqgen.data.indexing import ensure_index
     from seqgen.data.tokenizers import load_tokenizer
     from seqgen.runtime import choose_device
-    from seqgen.training.budget import preset, preset_for
+    from seqgen.training.budget import preset, preset_for, suited_to
 
     tokenizer = load_tokenizer(vocab) if vocab else None
     index = ensure_index(corpus, build_config(chosen), tokenizer=tokenizer, notify=notice)
     if preset_name == "auto":
         device = choose_device(build_config(chosen).training.device)
         preset_name = preset_for(index.counts("train")["tokens"], accelerated=device != "cpu")
-    config = build_config(merge(merge(preset(preset_name), chosen), index.config))
+    suited = merge(preset(preset_name), suited_to(build_config(chosen).training.optimizer))
+    config = build_config(merge(merge(suited, chosen), index.config))
     _tell_plan(index, config, preset_name)
     return index, config
 
@@ -249,6 +262,11 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
         f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
     )
+    if training.optimizer != "adamw":
+        notice(
+            f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
+            f"{training.validations} validations"
+        )
 
 
 @contextmanager

@@ -19,6 +19,10 @@ from seqgen.errors import ConfigError
 EOS = 0
 IGNORED = -1
 """The target where nothing is predicted: padding, and tokens that only warm up the state."""
+HALVED = 0.05
+"""Share of training windows that are half as long as usual, where lengths are random."""
+JITTER = 5 / 70
+"""Standard deviation of random lengths, as a share of the usual one."""
 
 Tokens = NDArray[np.unsignedinteger]
 Integers = NDArray[np.int64]
@@ -46,9 +50,24 @@ class TrainingBatches:
     """The batches of one epoch, as B rows that each read a contiguous piece of the stream.
 
     The stream is rotated by `offset` tokens before it is cut, so that the cuts fall elsewhere each epoch.
+
+    Args:
+        tokens: The stream, (N,), such as a memory map; only what a batch holds is read.
+        batch_size: Rows B.
+        bptt: Steps T of a batch at most, or on average where they are drawn.
+        offset: Where the first row begins.
+        random: Draws the lengths of the batches; None makes them even. See `_random_cuts`.
     """
 
-    def __init__(self, tokens: Tokens, *, batch_size: int, bptt: int, offset: int = 0) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        batch_size: int,
+        bptt: int,
+        offset: int = 0,
+        random: np.random.Generator | None = None,
+    ) -> None:
         if not len(tokens):
             raise ValueError("an empty stream has no batches")
         self.tokens = tokens
@@ -56,8 +75,11 @@ class TrainingBatches:
         self.row_length = -(-len(tokens) // batch_size)
         self.offset = offset % len(tokens)
         windows = -(-self.row_length // bptt)
-        # Cuts are spread evenly: a last window of a few tokens would make a step of pure noise.
-        self.cuts = np.linspace(0, self.row_length, windows + 1).round().astype(int)
+        if random is None:
+            # Cuts are spread evenly: a last window of a few tokens would make a step of pure noise.
+            self.cuts = np.linspace(0, self.row_length, windows + 1).round().astype(int)
+        else:
+            self.cuts = _random_cuts(self.row_length, windows, random)
 
     def __len__(self) -> int:
         return len(self.cuts) - 1
@@ -65,11 +87,40 @@ class TrainingBatches:
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        steps = np.arange(self.cuts[index], self.cuts[index + 1])
-        places = steps[:, None] + np.arange(self.rows) * self.row_length  # (T, B), before the rotation
-        inside = places < len(self.tokens)
-        positions = np.where(inside, (places + self.offset) % len(self.tokens), IGNORED)
-        return _gather(self.tokens, positions, inside, np.zeros_like(inside))
+        count = len(self.tokens)
+        steps = np.arange(self.cuts[index] - 1, self.cuts[index + 1])
+        places = steps[:, None] + np.arange(self.rows) * self.row_length  # (T + 1, B), before the rotation
+        read = self.tokens.take(places + self.offset, mode="wrap")
+        inputs, targets = read[:-1].astype(np.int64), read[1:].astype(np.int64)
+        positions = places[1:] + self.offset
+        positions[positions >= count] -= count
+        inputs[positions == 0] = EOS
+        outside = places[1:] >= count
+        if outside.any():
+            inputs[outside], targets[outside], positions[outside] = EOS, IGNORED, IGNORED
+        return Batch(inputs, targets, inputs == EOS, positions)
+
+    def relative_length(self, index: int) -> float:
+        """Return the steps of a batch as a share of the mean."""
+        return float(self.cuts[index + 1] - self.cuts[index]) * len(self) / self.row_length
+
+
+def _random_cuts(length: int, windows: int, random: np.random.Generator) -> Integers:
+    """Cut a row at random lengths (Merity et al. 2018), so that no token is always the last of its window.
+
+    As there, a window is half as long as usual with probability 0.05, and all vary normally, by 5 of 70
+    tokens. Unlike there, lengths are scaled to make as many windows each epoch, none of them empty.
+
+    Args:
+        length: Tokens of a row.
+        windows: How many to cut it into, at most `length`.
+        random: Decides the lengths.
+    """
+    means = np.where(random.random(windows) < HALVED, 0.5, 1.0)
+    ends = np.cumsum(np.maximum(means + random.normal(0.0, JITTER, windows), 0.0))
+    spread = np.append(0.0, ends / ends[-1]) * (length - windows)
+    cuts: Integers = spread.round().astype(np.int64) + np.arange(windows + 1)
+    return cuts
 
 
 @dataclass(frozen=True)

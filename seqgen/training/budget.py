@@ -1,6 +1,5 @@
 """How long to train, how far along a training is, and what size of model suits a corpus."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +7,6 @@ from seqgen.config import TrainingConfig
 from seqgen.errors import ConfigError
 
 DEFAULT_MINUTES = 3.0
-FINAL_RATE = 0.02
-"""The learning rate ends at this share of its peak."""
-WARM_UP = 0.05
-"""Longest warm-up as a share of the budget."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -32,6 +27,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+_SGD = {"learning_rate": 20.0, "clip_norm": 0.25, "weight_decay": 1.2e-6, "validations": 40}
+"""After PyTorch's word-language-model and Merity et al. 2018; a rate of 20 needs clipping as tight."""
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "sgd": {**_SGD, "schedule": "plateau", "plateau_patience": 3},
+    "nt-asgd": {**_SGD, "schedule": "constant"},
+}
+
 
 def preset(name: str) -> dict[str, Any]:
     """Return the nested configuration values of a preset.
@@ -42,6 +45,11 @@ def preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise ConfigError(f"--preset {name}: choose {', '.join(PRESETS)} or auto")
     return PRESETS[name]
+
+
+def suited_to(optimizer: str) -> dict[str, Any]:
+    """Return the nested configuration values that an optimiser does well with, to lay over a preset."""
+    return {"training": OPTIMIZERS[optimizer]}
 
 
 def preset_for(train_tokens: int, *, accelerated: bool) -> str:
@@ -85,16 +93,3 @@ def budget_text(config: TrainingConfig) -> str:
     if config.minutes is not None:
         given.append(f"{config.minutes:g} minutes")
     return " or ".join(given) or f"{DEFAULT_MINUTES:g} minutes"
-
-
-def rate_factor(step: int, progress: float, *, warmup_steps: int) -> float:
-    """Return the share of the peak learning rate: linear warm-up, then cosine (Loshchilov and Hutter 2017).
-
-    Args:
-        step: Steps done so far.
-        progress: Share of the budget used, 0 to 1.
-        warmup_steps: Steps until the peak; a short budget warms up for `WARM_UP` of it instead.
-    """
-    warm = min(1.0, max((step + 1) / (warmup_steps + 1), progress / WARM_UP))
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return warm * (FINAL_RATE + (1 - FINAL_RATE) * cosine)

@@ -4,12 +4,9 @@ The caller draws, prints and samples. Closing the generator, or its end, leaves 
 `train(..., checkpoint=...)` goes on bit for bit on a CPU: randomness is a function of (seed, epoch, step).
 """
 
-import math
-import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,9 +21,15 @@ from seqgen.evaluation import Score, evaluate, restore_model, units_of
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel
 from seqgen.runtime import choose_device, prepare_torch
-from seqgen.training.budget import Budget, rate_factor
+from seqgen.training.averaging import WeightAverage, averaging_rule
+from seqgen.training.budget import Budget
 from seqgen.training.card import model_card
-from seqgen.training.optim import make_optimizer, optimizer_arrays, restore_optimizer, set_rate
+from seqgen.training.divergence import MOST_RECOVERIES, DivergenceError, LossWatch
+from seqgen.training.meter import Meter
+from seqgen.training.optim import clip_gradients, make_optimizer, set_rate
+from seqgen.training.schedules import rate_factor
+from seqgen.training.state import restore_tensors, training_tensors
+from seqgen.training.step import Step
 
 VALIDATION_PROTOCOL = "chunks:1024"
 VALIDATION_TOKENS = 50_000
@@ -43,35 +46,6 @@ class Corpus(Protocol):
     def tokens(self, part: str) -> NDArray[np.unsignedinteger]: ...  # noqa: D102
     def documents(self, part: str) -> Integers: ...  # noqa: D102
     def counts(self, part: str) -> Mapping[str, int]: ...  # noqa: D102
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of training, or the validation that followed it.
-
-    Attributes:
-        step: Steps done, this one included.
-        epoch: Passes over the training part, as a fraction.
-        progress: Share of the budget used, 0 to 1.
-        loss_nats: Mean training loss of this batch per token.
-        gradient_norm: Before clipping.
-        tokens_per_second: Since training began or was resumed, validations not counted.
-        validation: The score measured after this step, if it was due.
-        is_best: Whether that score is the best so far.
-        stopped_early: Whether this is the last step because the score no longer improved.
-    """
-
-    step: int
-    epoch: float
-    progress: float
-    loss_nats: float
-    gradient_norm: float
-    learning_rate: float
-    seconds: float
-    tokens_per_second: float
-    validation: Score | None = None
-    is_best: bool = False
-    stopped_early: bool = False
 
 
 def train(
@@ -92,10 +66,11 @@ def train(
         checkpoint: Where to go on from.
 
     Yields:
-        A Step after every optimiser step.
+        A Step after every optimiser step. Where training fell apart it goes on from the last good state at
+        half the learning rate: the next Step is of an earlier step, and says so.
 
     Raises:
-        ConfigError: If a device is missing or the loss is no longer finite.
+        ConfigError: If a device is missing, or training falls apart again and again.
         ArtifactError: If the checkpoint is of another corpus or vocabulary.
     """
     trainer = Trainer(index, config, path=path, source=source)
@@ -107,8 +82,17 @@ def train(
         trainer.save()
 
 
+class _Learned(NamedTuple):
+    """What an optimiser step leaves to tell."""
+
+    loss_nats: float
+    gradient_norm: float
+    learning_rate: float
+    tokens: int
+
+
 class Trainer:
-    """A model in training: its weights, its optimiser, and where it stands."""
+    """A model in training: its weights, their average, its optimiser, and where it stands."""
 
     def __init__(self, index: Corpus, config: Config, *, path: Path, source: Mapping[str, Any]) -> None:
         settings = config.training
@@ -117,8 +101,11 @@ class Trainer:
         self.device = torch.device(choose_device(settings.device))
         self.precision = choose_precision(self.device, settings.precision)
         prepare_torch(settings.seed)
-        self.model = LanguageModel(config.model, len(index.tokenizer.tokens)).to(self.device)
+        vocab_size = len(index.tokenizer.tokens)
+        self.model = LanguageModel(config.model, vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, settings)
+        self.average = WeightAverage(self.model, averaging_rule(settings))
+        self.watch = LossWatch(vocab_size)
         self.tokens = index.tokens("train")
         self.batches = self._batches_of(epoch=0)
         self.budget = Budget.of(
@@ -129,7 +116,9 @@ class Trainer:
         self.seconds = 0.0
         self.best_loss: float | None = None
         self.stale = 0
+        self.recoveries = 0
         self.history: list[dict[str, Any]] = []
+        self.good = self.snapshot()
 
     def _batches_of(self, epoch: int) -> TrainingBatches:
         """Cut the stream for an epoch; rows and windows shrink where the corpus is smaller than a batch."""
@@ -137,7 +126,8 @@ class Trainer:
         rows, bptt = fit_batch(len(self.tokens), batch_size=settings.batch_size, bptt=settings.bptt)
         random = np.random.default_rng([settings.seed, epoch])
         offset = int(random.integers(len(self.tokens))) if epoch else 0
-        return TrainingBatches(self.tokens, batch_size=rows, bptt=bptt, offset=offset)
+        drawn = random if settings.random_bptt else None
+        return TrainingBatches(self.tokens, batch_size=rows, bptt=bptt, offset=offset, random=drawn)
 
     def warm_up(self) -> None:
         """Run one batch without learning from it, so that compiling does not count as training time."""
@@ -150,40 +140,48 @@ class Trainer:
     def steps(self) -> Iterator[Step]:
         """Train until the budget is used up or the validation loss stops improving."""
         self.warm_up()
-        began = time.perf_counter() - self.seconds
-        trained, idle = 0.0, 0.0
-        while (progress := self.budget.progress(self.step, self.seconds)) < 1:
-            before = progress
-            loss, norm, rate = self._learn(progress)
-            self.seconds = time.perf_counter() - began
-            trained += self.batches.rows * self.batches.row_length / len(self.batches)
-            progress = self.budget.progress(self.step, self.seconds)
-            score, is_best = None, False
-            if self._validation_is_due(before, progress):
-                paused = time.perf_counter()
-                score, is_best = self._validate(loss)
-                idle += time.perf_counter() - paused
-                self.seconds = time.perf_counter() - began
+        meter, notice = Meter(self.seconds), None
+        while (before := self.budget.progress(self.step, self.seconds)) < 1:
+            try:
+                learned = self._learn(before)
+                meter.count(learned.tokens, clipped=learned.gradient_norm > self.config.training.clip_norm)
+                self.seconds = meter.seconds()
+                progress = self.budget.progress(self.step, self.seconds)
+                score, is_best = None, False
+                if self._validation_is_due(before, progress):
+                    with meter.pause():
+                        score, is_best = self._validate(learned.loss_nats)
+            except DivergenceError as error:
+                notice = self._recover(error)
+                continue
+            self.seconds = meter.seconds()
             patience = self.config.training.patience
             stopped = patience is not None and self.stale >= patience
             yield Step(
                 step=self.step,
                 epoch=self.step / len(self.batches),
                 progress=1.0 if stopped else progress,
-                loss_nats=loss,
-                gradient_norm=norm,
-                learning_rate=rate,
+                loss_nats=learned.loss_nats,
+                gradient_norm=learned.gradient_norm,
+                clipped_share=meter.clipped_share(),
+                learning_rate=learned.learning_rate,
                 seconds=self.seconds,
-                tokens_per_second=trained / max(self.seconds - idle, 1e-9),
+                tokens_per_second=meter.tokens_per_second(),
                 validation=score,
                 is_best=is_best,
                 stopped_early=stopped,
+                notice=notice,
             )
+            notice = None
             if stopped:
                 return
 
-    def _learn(self, progress: float) -> tuple[float, float, float]:
-        """Take one optimiser step; return the loss, the gradient norm and the learning rate."""
+    def _learn(self, progress: float) -> _Learned:
+        """Take one optimiser step.
+
+        Raises:
+            DivergenceError: If the loss or the gradient is past mending; the weights are then as before.
+        """
         settings = self.config.training
         epoch, position = divmod(self.step, len(self.batches))
         if position == 0:
@@ -196,17 +194,30 @@ class Trainer:
         loss = self.model.mean_loss(features, targets, precision=self.precision)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        factor = rate_factor(self.step, progress, warmup_steps=settings.warmup_steps)
-        set_rate(self.optimizer, settings.learning_rate * factor)
+        norm = clip_gradients(self.model, settings.clip_norm)
+        self.watch.check_step(loss.item(), norm)
+        rate = self._rate(progress, position)
+        set_rate(self.optimizer, rate)
         self.optimizer.step()
-        self.state = self.model.encoder.detach(
-            state
-        )  # truncate BPTT here, or the graph grows with every batch
+        self.state = self.model.encoder.detach(state)  # truncate BPTT, or the graph grows with every batch
         self.step += 1
-        if not math.isfinite(loss.item()):
-            raise ConfigError(f"the loss is no longer finite at step {self.step}; lower --learning-rate")
-        return loss.item(), norm.item(), settings.learning_rate * factor
+        self.average.update(self.step, progress, self.losses)
+        return _Learned(loss.item(), norm, rate, inputs.numel())
+
+    def _rate(self, progress: float, position: int) -> float:
+        """Return the learning rate of a step; a window of random length has it in proportion."""
+        settings = self.config.training
+        rate = settings.learning_rate * rate_factor(settings, self.step, progress, self.losses)
+        length = self.batches.relative_length(position) if settings.random_bptt else 1.0
+        return rate * length * 0.5**self.recoveries
+
+    @property
+    def losses(self) -> list[float]:
+        """The validation losses so far; training losses where there is no validation part."""
+        return [
+            record["train_loss_nats"] if record["valid_loss_nats"] is None else record["valid_loss_nats"]
+            for record in self.history
+        ]
 
     def _validation_is_due(self, before: float, progress: float) -> bool:
         """Tell whether a step has passed one of the evenly spread marks of the budget."""
@@ -216,6 +227,7 @@ class Trainer:
     def _validate(self, training_loss: float) -> tuple[Score | None, bool]:
         score = self._quick_score()
         loss = training_loss if score is None else score.loss_nats
+        self.watch.check_validation(loss)
         is_best = self.best_loss is None or loss < self.best_loss
         self.stale = 0 if is_best else self.stale + 1
         record = {
@@ -234,49 +246,84 @@ class Trainer:
         return score, is_best
 
     def _quick_score(self) -> Score | None:
-        """Score the present weights on the validation part, or None where there is none."""
+        """Score the averaged weights on the validation part, or None where there is none."""
         tokens, documents = self.index.tokens("valid"), self.index.documents("valid")
         if not len(tokens):
             return None
         if len(tokens) > VALIDATION_TOKENS:
             tokens = tokens[:VALIDATION_TOKENS]
             documents = np.append(documents[documents < VALIDATION_TOKENS], VALIDATION_TOKENS)
-        return evaluate(self.model, tokens, documents, protocol=VALIDATION_PROTOCOL, precision=self.precision)
+        with self.average.in_place():
+            return evaluate(
+                self.model, tokens, documents, protocol=VALIDATION_PROTOCOL, precision=self.precision
+            )
+
+    def _recover(self, error: DivergenceError) -> str:
+        """Go back to the last good state at half the learning rate; return what to tell of it.
+
+        Raises:
+            ConfigError: If that was done `MOST_RECOVERIES` times before.
+        """
+        step, recoveries = self.step, self.recoveries + 1
+        self.restore(self.good)
+        if recoveries > MOST_RECOVERIES:
+            raise ConfigError(
+                f"{error} after step {step}, with the learning rate halved {MOST_RECOVERIES} times; "
+                "train again with a lower --learning-rate"
+            )
+        self.recoveries = recoveries
+        return (
+            f"{error} after step {step}: going on from step {self.step} at half the learning rate "
+            f"({recoveries} of {MOST_RECOVERIES} times)"
+        )
 
     def write_artifact(self, scores: Mapping[str, Any]) -> None:
-        """Write the present weights as the model."""
-        parameters = self.model.named_parameters()
-        weights = {name: parameter.detach().float().cpu().numpy() for name, parameter in parameters}
-        write_artifact(
-            self.path,
-            config=self.config,
-            weights=weights,
-            tokenizer=self.index.tokenizer,
-            history=self.history,
-            source=self.source,
-            scores=scores,
-            card=model_card(self.path.name, self.config, self.source, scores, self.model.parameter_count()),
-        )
+        """Write the present weights, or their average if there is one, as the model."""
+        with self.average.in_place():
+            parameters = self.model.named_parameters()
+            weights = {name: parameter.detach().float().cpu().numpy() for name, parameter in parameters}
+            write_artifact(
+                self.path,
+                config=self.config,
+                weights=weights,
+                tokenizer=self.index.tokenizer,
+                history=self.history,
+                source=self.source,
+                scores=scores,
+                card=model_card(
+                    self.path.name, self.config, self.source, scores, self.model.parameter_count()
+                ),
+            )
 
     def save(self) -> None:
         """Write the checkpoint, and the model itself if no validation has written it yet."""
-        tensors = {f"model.{name}": p.detach().cpu().numpy() for name, p in self.model.named_parameters()}
-        moments = optimizer_arrays(self.model, self.optimizer)
-        tensors |= {f"optimizer.{name}": array for name, array in moments.items()}
-        for layer, parts in enumerate(self.state):
-            tensors |= {f"state.{layer}.{k}": part.cpu().numpy() for k, part in enumerate(parts)}
+        present = self.snapshot()
+        if all(np.isfinite(array).all() for array in present.tensors.values()):
+            self.good = present
+        else:
+            self.restore(self.good)
+        write_checkpoint(self.path, self.good)
+        if self.best_loss is None:
+            self.write_artifact({})
+
+    def snapshot(self) -> Checkpoint:
+        """Copy everything that `restore` needs to go on from here."""
         progress = {
             "step": self.step,
             "seconds": self.seconds,
             "best_loss": self.best_loss,
             "stale": self.stale,
+            "recoveries": self.recoveries,
+            "averaged": self.average.count,
+            "training_loss": self.watch.record(),
         }
-        checkpoint = Checkpoint(
-            tensors=tensors, progress=progress, config=self.config, source=self.source, history=self.history
+        return Checkpoint(
+            tensors=training_tensors(self.model, self.optimizer, self.average, self.state),
+            progress=progress,
+            config=self.config,
+            source=self.source,
+            history=list(self.history),
         )
-        write_checkpoint(self.path, checkpoint)
-        if self.best_loss is None:
-            self.write_artifact({})
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same corpus and vocabulary.
@@ -286,22 +333,20 @@ class Trainer:
         """
         if checkpoint.source.get("index_hash") != self.source["index_hash"]:
             raise ArtifactError(f"{self.path}: its checkpoint was trained on another corpus; use another -o")
-        arrays = checkpoint.tensors
-        self.step = int(checkpoint.progress["step"])
-        self.seconds = float(checkpoint.progress["seconds"])
-        self.best_loss = checkpoint.progress["best_loss"]
-        self.stale = int(checkpoint.progress["stale"])
+        progress = checkpoint.progress
+        self.step = int(progress["step"])
+        self.seconds = float(progress["seconds"])
+        self.best_loss = progress["best_loss"]
+        self.stale = int(progress["stale"])
+        self.recoveries = int(progress.get("recoveries", 0))
+        self.watch.restore(progress.get("training_loss", {}))
         self.history = list(checkpoint.history)
         self.batches = self._batches_of(self.step // len(self.batches))
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
-        moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()}
-        restore_optimizer(self.model, self.optimizer, moments, self.step)
-        self.state = [
-            tuple(torch.from_numpy(arrays[f"state.{layer}.{k}"]).to(self.device) for k in range(len(parts)))
-            for layer, parts in enumerate(self.state)
-        ]
+        self.average.count = int(progress.get("averaged", 0))
+        self.state = restore_tensors(
+            checkpoint.tensors, self.model, self.optimizer, self.average, self.state, steps=self.step
+        )
+        self.good = checkpoint
 
 
 def fit_batch(tokens: int, *, batch_size: int, bptt: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""The optimiser: AdamW (Loshchilov and Hutter 2019), with decay on matrices only, and its state as arrays."""
+"""Optimisers with decay on matrices only, gradient clipping, and their state as arrays."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -9,20 +9,21 @@ from torch import nn
 
 from seqgen.config import TrainingConfig
 
-BETAS = (0.9, 0.99)
-MOMENTS = ("exp_avg", "exp_avg_sq")
 
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Build the optimiser over a model's parameters: AdamW (Loshchilov and Hutter 2019) or SGD.
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """Build AdamW over a model's parameters; biases are not decayed."""
+    Biases are not decayed. NT-ASGD (Merity et al. 2018) is SGD whose weights `averaging` averages.
+    """
     parameters = list(model.parameters())
-    matrices = [parameter for parameter in parameters if parameter.dim() > 1]
-    vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
     groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
+    if config.optimizer == "adamw":
+        betas = (config.beta1, config.beta2)
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=True)
+    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -31,25 +32,40 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def optimizer_arrays(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, NDArray[np.generic]]:
+def clip_gradients(model: nn.Module, clip_norm: float) -> float:
+    """Scale the gradients down to a total norm of at most `clip_norm`; return their norm before."""
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    norm = float(total)
+    if norm > clip_norm:  # most steps of a run that goes well are not clipped, and save a pass
+        nn.utils.clip_grads_with_norm_(parameters, clip_norm, total)
+    return norm
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Return the moments by `<parameter name>.<moment>`."""
     return {
-        f"{name}.{moment}": optimizer.state[parameter][moment].cpu().numpy()
+        f"{name}.{moment}": value
         for name, parameter in model.named_parameters()
-        if parameter in optimizer.state
-        for moment in MOMENTS
+        for moment, value in optimizer.state.get(parameter, {}).items()
+        if moment != "step" and value is not None
     }
 
 
 def restore_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, arrays: dict[str, Any], steps: int
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    arrays: Mapping[str, NDArray[np.generic]],
+    steps: int,
 ) -> None:
-    """Put back what `optimizer_arrays` returned after `steps` steps."""
+    """Put back what `optimizer_tensors` returned after `steps` steps, as arrays, and forget all else."""
+    optimizer.state.clear()
     for name, parameter in model.named_parameters():
-        if f"{name}.{MOMENTS[0]}" not in arrays:
-            continue
         moments = {
-            moment: torch.from_numpy(arrays[f"{name}.{moment}"]).to(parameter.device) for moment in MOMENTS
+            key.removeprefix(f"{name}."): torch.tensor(array, device=parameter.device)
+            for key, array in arrays.items()
+            if key.startswith(f"{name}.")
         }
-        count = torch.tensor(float(steps), device=parameter.device if parameter.is_cuda else "cpu")
-        optimizer.state[parameter] = {"step": count, **moments}
+        if moments:
+            count = torch.tensor(float(steps), device=parameter.device if parameter.is_cuda else "cpu")
+            optimizer.state[parameter] = {"step": count, **moments}

@@ -58,6 +58,23 @@ def test_flags_override_settings_which_override_the_file_and_the_preset(text, tm
     assert (model.cell, model.layers, model.dropout) == ("rnn", 1, 0.25)
 
 
+def test_an_optimizer_brings_the_settings_that_suit_it_and_flags_override_them(text, tmp_path, capsys):
+    options = ["--optimizer", "sgd", "--average", "tail", "--random-bptt", "--epochs", "1"]
+    assert train(text, tmp_path / "m", *options, "--set", "training.validations=3") == 0
+    training = load_artifact(tmp_path / "m").config.training
+    assert (training.optimizer, training.average, training.random_bptt) == ("sgd", "tail", True)
+    assert (training.schedule, training.learning_rate, training.validations) == ("plateau", 20.0, 3)
+    assert "sgd with a learning rate of 20, plateau; 3 validations" in capsys.readouterr().err
+
+
+def test_a_training_that_falls_apart_says_so_and_leaves_a_model(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--epochs", "1", "--learning-rate", "1e6") == 1
+    err = capsys.readouterr().err
+    assert "error: " in err.splitlines()[-1]
+    assert "lower --learning-rate" in err.splitlines()[-1]
+    assert load_artifact(tmp_path / "m").weights()
+
+
 def test_a_model_is_not_overwritten_unless_asked(text, tmp_path, capsys):
     assert train(text, tmp_path / "m", "--epochs", "1") == 0
     before = load_artifact(tmp_path / "m").content_hash
@@ -95,6 +112,8 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
         (["--preset", "huge"], "choose tiny, small, medium, large or auto"),
         (["--config", "absent.yaml"], "absent.yaml: No such file or directory"),
         (["--resume"], "no checkpoint to resume from"),
+        (["--optimizer", "adam"], "options: training.optimizer = 'adam'"),
+        (["--optimizer", "nt-asgd", "--average", "ema"], "nt-asgd averages by itself"),
     ],
 )
 def test_bad_options_are_one_line_and_leave_nothing(text, tmp_path, capsys, options, message):

@@ -19,6 +19,30 @@ def test_an_epoch_charges_every_token_exactly_once(length, rows, bptt, offset):
     assert all(len(batches[k].inputs) <= bptt for k in range(len(batches)))
 
 
+@given(st.integers(1, 90), st.integers(1, 9), st.integers(1, 12), st.integers(0, 200), st.integers(0, 9))
+def test_random_windows_charge_every_token_exactly_once(length, rows, bptt, offset, seed):
+    tokens = np.arange(1, length + 1, dtype=np.uint16)
+    sizes = {"batch_size": rows, "bptt": bptt, "offset": offset}
+    batches = TrainingBatches(tokens, **sizes, random=np.random.default_rng(seed))
+    targets = [batches[k].targets for k in range(len(batches))]
+    charged = np.concatenate([array.ravel() for array in targets])
+    assert sorted(charged[charged != IGNORED]) == list(tokens)
+    assert min(map(len, targets)) > 0
+    assert len(batches) == len(TrainingBatches(tokens, **sizes))
+    assert sum(map(batches.relative_length, range(len(batches)))) == pytest.approx(len(batches))
+
+
+def test_random_windows_are_around_bptt_and_one_in_twenty_is_half_as_long():
+    batches = TrainingBatches(
+        np.zeros(700_000, np.uint8), batch_size=1, bptt=70, random=np.random.default_rng(1)
+    )
+    lengths = np.diff(batches.cuts)
+    halved = lengths < 52
+    assert halved.mean() == pytest.approx(0.05, abs=0.01)
+    assert lengths[~halved].mean() == pytest.approx(70 / 0.975, rel=0.01)
+    assert lengths[~halved].std() == pytest.approx(5, rel=0.1)
+
+
 def test_a_row_goes_on_where_it_stopped():
     batches = TrainingBatches(np.arange(1, 41, dtype=np.uint8), batch_size=2, bptt=7)
     first, second = batches[0], batches[1]

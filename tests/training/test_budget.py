@@ -3,13 +3,12 @@ import pytest
 from seqgen.config import build_config
 from seqgen.errors import ConfigError
 from seqgen.training.budget import (
-    FINAL_RATE,
     PRESETS,
     Budget,
     budget_text,
     preset,
     preset_for,
-    rate_factor,
+    suited_to,
 )
 
 
@@ -27,16 +26,14 @@ def test_without_a_budget_training_lasts_some_minutes():
     assert budget_text(build_config({}).training) == "3 minutes"
 
 
-def test_the_rate_warms_up_peaks_and_ends_small():
-    assert rate_factor(0, 0.0, warmup_steps=99) == pytest.approx(0.01)
-    assert rate_factor(99, 0.0, warmup_steps=99) == 1
-    assert rate_factor(500, 0.5, warmup_steps=99) == pytest.approx((1 + FINAL_RATE) / 2)
-    assert rate_factor(1000, 1.0, warmup_steps=99) == pytest.approx(FINAL_RATE)
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_valid_configuration(name):
     build_config(preset(name))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "nt-asgd"])
+def test_every_optimizer_suits_a_valid_configuration(optimizer):
+    build_config(suited_to(optimizer))
 
 
 def test_an_unknown_preset_names_the_known_ones():

@@ -6,6 +6,7 @@ import pytest
 from seqgen.artifacts import load_artifact, load_checkpoint
 from seqgen.config import build_config
 from seqgen.errors import ArtifactError, ConfigError
+from seqgen.networks.tasks import LanguageModel
 from seqgen.training.loop import finish, fit_batch, train
 from tests.corpora import MemoryCorpus, sentences
 
@@ -67,6 +68,88 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpus, tmp_path,
         ]
 
 
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.5, "schedule": "plateau"},
+        {"optimizer": "nt-asgd", "learning_rate": 5.0, "schedule": "constant", "average_after": 1},
+        {"average": "ema", "average_decay": 0.9, "schedule": "one-cycle"},
+        {"average": "tail", "average_tail": 0.9, "random_bptt": True},
+    ],
+)
+def test_every_way_of_training_resumes_bit_for_bit(corpus, tmp_path, training):
+    config = settings(validations=12, **training)
+    whole = run(corpus, tmp_path / "whole", config)
+    expected = load_checkpoint(tmp_path / "whole")
+    assert bool(expected.progress["averaged"]) == ("momentum" not in training)
+    for cut in (len(whole) // 3, 3 * len(whole) // 4):
+        path = tmp_path / f"cut{cut}"
+        run(corpus, path, config, stop_after=cut)
+        run(corpus, path, config, checkpoint=load_checkpoint(path))
+        assert_equal(load_checkpoint(path), expected)
+
+
+def assert_equal(found, expected):
+    assert {**found.progress, "seconds": 0} == {**expected.progress, "seconds": 0}
+    assert expected.tensors.keys() == found.tensors.keys()
+    assert all(np.array_equal(expected.tensors[name], found.tensors[name]) for name in expected.tensors)
+
+
+def test_the_artifact_keeps_the_averaged_weights_and_the_checkpoint_both(corpus, tmp_path):
+    config = settings(average="tail", average_tail=0.9, validations=1)
+    run(corpus, tmp_path / "m", config)
+    kept, tensors = load_artifact(tmp_path / "m").weights(), load_checkpoint(tmp_path / "m").tensors
+    for name, array in kept.items():
+        assert np.array_equal(array, tensors[f"average.{name}"])
+        assert not np.array_equal(array, tensors[f"model.{name}"])
+
+
+def test_random_windows_vary_and_scale_the_rate(corpus, tmp_path):
+    config = settings(random_bptt=True, schedule="constant", warmup_steps=0)
+    rates = [step.learning_rate for step in run(corpus, tmp_path / "m", config)]
+    assert len(set(rates)) > 5
+    assert np.mean(rates) == pytest.approx(1e-2, rel=1e-3)
+
+
+def break_once(monkeypatch, at_call):
+    """Make one loss NaN; the first call warms up."""
+    real, calls = LanguageModel.mean_loss, []
+
+    def mean_loss(*arguments, **options):
+        calls.append(1)
+        return real(*arguments, **options) * (float("nan") if len(calls) == at_call else 1.0)
+
+    monkeypatch.setattr(LanguageModel, "mean_loss", mean_loss)
+
+
+def test_a_single_nan_goes_back_to_the_last_validation_at_half_the_rate(corpus, tmp_path, monkeypatch):
+    config = settings(schedule="constant", average="ema")
+    plain = run(corpus, tmp_path / "plain", config)
+    validated = next(step.step for step in plain if step.validation)
+    break_once(monkeypatch, at_call=validated + 7)
+    steps = run(corpus, tmp_path / "m", config)
+    (told,) = [k for k, step in enumerate(steps) if step.notice]
+    assert (steps[told - 1].step, steps[told].step) == (validated + 5, validated + 1)
+    assert "no longer finite" in steps[told].notice
+    assert f"going on from step {validated} at half the learning rate (1 of 3" in steps[told].notice
+    assert steps[told].loss_nats == plain[validated].loss_nats
+    assert steps[told].learning_rate == plain[validated].learning_rate / 2
+    assert steps[-1].step == plain[-1].step
+    assert finish(corpus, tmp_path / "m", device="cpu").loss_nats < 2
+
+
+def test_a_recovered_run_resumes_bit_for_bit(corpus, tmp_path, monkeypatch):
+    config = settings(average="tail", average_tail=0.9)
+    for name, cut in (("whole", None), ("cut", 40)):
+        with monkeypatch.context() as patch:
+            break_once(patch, at_call=30)
+            run(corpus, tmp_path / name, config, stop_after=cut)
+    run(corpus, tmp_path / "cut", config, checkpoint=load_checkpoint(tmp_path / "cut"))
+    expected = load_checkpoint(tmp_path / "whole")
+    assert expected.progress["recoveries"] == 1
+    assert_equal(load_checkpoint(tmp_path / "cut"), expected)
+
+
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(corpus, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(corpus, tmp_path / name, settings(seed=seed), stop_after=9)
@@ -120,9 +203,21 @@ def test_a_checkpoint_of_another_corpus_is_refused(corpus, tmp_path):
         run(other, tmp_path / "m", settings(), checkpoint=load_checkpoint(tmp_path / "m"))
 
 
-def test_a_loss_that_is_not_finite_is_one_line_with_advice(corpus, tmp_path):
-    with pytest.raises(ConfigError, match="lower --learning-rate"):
-        run(corpus, tmp_path / "m", settings(learning_rate=1e30, warmup_steps=0, clip_norm=1e30))
+@pytest.mark.parametrize("training", [{}, {"average": "ema"}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize("learning_rate", [1e6, 1e30])
+def test_a_hopeless_rate_is_one_line_with_advice_and_leaves_a_whole_model(
+    corpus, tmp_path, learning_rate, training
+):
+    config = settings(learning_rate=learning_rate, warmup_steps=0, clip_norm=1e30, **training)
+    with pytest.raises(ConfigError, match=r"halved 3 times; .* lower --learning-rate"):
+        run(corpus, tmp_path / "m", config)
+    for arrays in (load_checkpoint(tmp_path / "m").tensors, load_artifact(tmp_path / "m").weights()):
+        assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_clipped_steps_are_told(corpus, tmp_path):
+    assert run(corpus, tmp_path / "a", settings(clip_norm=1e-9), stop_after=3)[-1].clipped_share == 1
+    assert run(corpus, tmp_path / "b", settings(clip_norm=1e9), stop_after=3)[-1].clipped_share == 0
 
 
 def test_a_corpus_without_validation_still_gives_a_model(tmp_path):
