@@ -98,6 +98,10 @@ class TrainingConfig(_Strict):
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Of sgd and nt-asgd."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
+    activation_regularization: Annotated[float, Ge(0)] = 0.0
+    """AR (Merity et al. 2017): weight of the mean square of the features."""
+    temporal_regularization: Annotated[float, Ge(0)] = 0.0
+    """TAR: weight of the mean square of what changes in the features from step to step."""
     clip_norm: Annotated[float, Gt(0)] = 1.0
     schedule: Literal["cosine", "one-cycle", "plateau", "constant"] = "cosine"
     warmup_steps: Annotated[int, Ge(0)] = 100

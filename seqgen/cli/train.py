@@ -29,7 +29,7 @@ from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Checkpoint
-    from seqgen.config import Config
+    from seqgen.config import Config, TrainingConfig
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
     from seqgen.training.step import Step
@@ -51,6 +51,12 @@ def train(
     weight_drop: Annotated[float | None, typer.Option(help="Share of recurrent weights dropped.")] = None,
     locked_dropout: Annotated[
         bool | None, typer.Option("--locked-dropout/--free-dropout", help="One mask for all time steps.")
+    ] = None,
+    activation_regularization: Annotated[
+        float | None, typer.Option("--ar", help="Weight of the features' mean square.")
+    ] = None,
+    temporal_regularization: Annotated[
+        float | None, typer.Option("--tar", help="Weight of the mean square of their changes.")
     ] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
@@ -108,6 +114,8 @@ def train(
         model__embedding_dropout=embedding_dropout,
         model__weight_drop=weight_drop,
         model__locked_dropout=locked_dropout,
+        training__activation_regularization=activation_regularization,
+        training__temporal_regularization=temporal_regularization,
         training__bptt=bptt,
         training__batch_size=batch_size,
         training__random_bptt=random_bptt,
@@ -262,11 +270,29 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
         f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
     )
+    notice(_machine_text(training))
     if training.optimizer != "adamw":
         notice(
             f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
             f"{training.validations} validations"
         )
+
+
+def _machine_text(training: "TrainingConfig") -> str:
+    """Say what the training runs on, and why."""
+    import torch
+
+    from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
+    from seqgen.runtime import choose_device, cpu_count
+
+    device = torch.device(choose_device(training.device))
+    precision = choose_precision(device, training.precision)
+    text = f"{device.type}: {choose_implementation(device, precision).value}"
+    if device.type == "cpu":
+        text += f", {cpu_count()} threads"
+        if not HAS_NUMBA:
+            text += "; numba is missing, which would be faster: pip install numba"
+    return text
 
 
 @contextmanager

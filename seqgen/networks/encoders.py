@@ -29,9 +29,6 @@ class RecurrentWeights(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size).uniform_(-bound, bound))
         self.bias_ih = nn.Parameter(torch.zeros(rows))
         self.bias_hh = nn.Parameter(torch.zeros(rows))
-        if cell == "lstm":
-            # An open forget gate lets gradients through from the start (Jozefowicz et al. 2015).
-            nn.init.ones_(self.bias_ih[hidden_size : 2 * hidden_size])
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (weight_ih, weight_hh, bias_ih, bias_hh) as the kernels take them."""

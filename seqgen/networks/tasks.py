@@ -83,3 +83,15 @@ class LanguageModel(nn.Module):
     def parameter_count(self) -> int:
         """Count the trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def activation_penalties(features: Tensor, resets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean square of features and of their changes (AR and TAR, Merity et al. 2017).
+
+    Args:
+        features: (T, B, H).
+        resets: (T, B) bool; the step from one document to the next is no change.
+    """
+    values = features.float()
+    changes = (values[1:] - values[:-1]) * (~resets[1:]).unsqueeze(2)
+    return values.square().mean(), changes.square().sum() / max(1, changes.numel())

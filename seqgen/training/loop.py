@@ -19,7 +19,7 @@ from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.evaluation import Score, evaluate, restore_model, units_of
 from seqgen.kernels.recurrent import choose_precision
-from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.tasks import LanguageModel, activation_penalties
 from seqgen.runtime import choose_device, prepare_torch
 from seqgen.training.averaging import WeightAverage, averaging_rule
 from seqgen.training.budget import Budget
@@ -102,6 +102,8 @@ class Trainer:
         self.precision = choose_precision(self.device, settings.precision)
         prepare_torch(settings.seed)
         vocab_size = len(index.tokenizer.tokens)
+        if settings.temporal_regularization and config.model.dropout and not config.model.locked_dropout:
+            raise ConfigError("--tar compares steps, which free dropout makes differ: add --locked-dropout")
         self.model = LanguageModel(config.model, vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, settings)
         self.average = WeightAverage(self.model, averaging_rule(settings))
@@ -193,7 +195,7 @@ class Trainer:
         features, state = self.model(inputs, self.state, resets, seed=seed, precision=self.precision)
         loss = self.model.mean_loss(features, targets, precision=self.precision)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._regularized(loss, features, resets).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.model, settings.clip_norm)
         self.watch.check_step(loss.item(), norm)
         rate = self._rate(progress, position)
@@ -203,6 +205,16 @@ class Trainer:
         self.step += 1
         self.average.update(self.step, progress, self.losses)
         return _Learned(loss.item(), norm, rate, inputs.numel())
+
+    def _regularized(self, loss: torch.Tensor, features: torch.Tensor, resets: torch.Tensor) -> torch.Tensor:
+        """Add what large or restless features cost; the loss that is shown stays without it."""
+        settings = self.config.training
+        weights = settings.activation_regularization, settings.temporal_regularization
+        if not any(weights):
+            return loss
+        size, change = activation_penalties(features, resets)
+        # Under a locked mask a change is 1 / (1 - dropout) times what it would be without, on average.
+        return loss + weights[0] * size + weights[1] * change * (1 - self.config.model.dropout)
 
     def _rate(self, progress: float, position: int) -> float:
         """Return the learning rate of a step; a window of random length has it in proportion."""
