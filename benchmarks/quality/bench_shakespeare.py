@@ -1,7 +1,7 @@
 """Train on tinyshakespeare for 1, 3 and 10 minutes and score the last tenth of it, under both protocols.
 
-The first 90 % of the characters train, the last 10 % validate. The clock covers everything from the first step
-to the last, validations included, compiling excluded; the points of the curve are scored afterwards from
+The first 90 % of the characters train, the last 10 % validate. The clock covers everything from the first
+step to the last, validations included, compiling excluded; the points of the curve are scored afterwards from
 weights that were set aside. `--plain` trains the same configuration by torch's own recurrent layers, too.
 
     PYTHONPATH=. python benchmarks/quality/bench_shakespeare.py --recipes 1m 3m --plain --plot curve.png

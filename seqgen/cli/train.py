@@ -29,7 +29,7 @@ from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Checkpoint
-    from seqgen.config import Config, TrainingConfig
+    from seqgen.config import Config
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
     from seqgen.training.step import Step
@@ -270,7 +270,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
         f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
     )
-    notice(_machine_text(training))
+    notice(_machine_text(index, config))
     if training.optimizer != "adamw":
         notice(
             f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
@@ -278,18 +278,35 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         )
 
 
-def _machine_text(training: "TrainingConfig") -> str:
-    """Say what the training runs on, and why."""
+def _machine_text(index: "TokenIndex", config: "Config") -> str:
+    """Say what the training runs on, and on a CPU the memory it will take."""
     import torch
 
     from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
+    from seqgen.networks.tasks import LanguageModel
     from seqgen.runtime import choose_device, cpu_count
+    from seqgen.training.loop import fit_batch
+    from seqgen.training.memory import in_words, process_bytes, training_bytes
 
+    training, vocab_size = config.training, len(index.tokenizer.tokens)
     device = torch.device(choose_device(training.device))
     precision = choose_precision(device, training.precision)
     text = f"{device.type}: {choose_implementation(device, precision).value}"
     if device.type == "cpu":
-        text += f", {cpu_count()} threads"
+        with torch.device("meta"):
+            parameters = LanguageModel(config.model, vocab_size).parameter_count()
+        rows, steps = fit_batch(
+            index.counts("train")["tokens"], batch_size=training.batch_size, bptt=training.bptt
+        )
+        needed = process_bytes() + training_bytes(
+            config,
+            vocab_size=vocab_size,
+            parameters=parameters,
+            rows=rows,
+            steps=steps,
+            precision=precision,
+        )
+        text += f", {cpu_count()} threads, {in_words(needed)} of memory"
         if not HAS_NUMBA:
             text += "; numba is missing, which would be faster: pip install numba"
     return text

@@ -1,0 +1,77 @@
+"""How much memory a training takes on a CPU, told before it starts.
+
+What the process holds already is read from the system; what comes is counted tensor by tensor. The counts are
+compared with measured peaks in benchmarks/training.
+"""
+
+import sys
+
+import torch
+
+from seqgen.config import Config, ModelConfig
+
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+_BLOCK = 32
+_FLOAT = 4
+_LOGITS_AT_ONCE = 1 << 27
+_VALIDATION_TOKENS = 64 * 128
+"""Tokens that a validation reads at once."""
+_LIBRARIES = 130e6
+"""What torch and numba take when they first compute: code, pools, threads' memory."""
+
+
+def process_bytes() -> int:
+    """Return the peak of this process's resident memory so far; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def training_bytes(
+    config: Config, *, vocab_size: int, parameters: int, rows: int, steps: int, precision: torch.dtype
+) -> int:
+    """Return the bytes that a training adds to its process at its peak.
+
+    Args:
+        config: The complete configuration.
+        vocab_size: V.
+        parameters: How many numbers are trained.
+        rows: B.
+        steps: T.
+        precision: What GEMMs multiply.
+    """
+    settings = config.training
+    moments = {"adamw": 2, "sgd": 1 if settings.momentum else 0, "nt-asgd": 0}[settings.optimizer]
+    averages = settings.average != "none" or settings.optimizer == "nt-asgd"
+    kept = 1 + moments + averages
+    # What is kept, its last good state, a checkpoint as one piece on its way to disk; gradients; operands
+    # made of the weights, and products on their way to be gradients.
+    by_parameter = _FLOAT * (3 * kept + 1 + 2)
+    activations = _activation_bytes(config.model, vocab_size, rows, steps, precision)
+    return int(_LIBRARIES + parameters * by_parameter + activations)
+
+
+def _activation_bytes(
+    model: ModelConfig, vocab_size: int, rows: int, steps: int, precision: torch.dtype
+) -> int:
+    size = precision.itemsize
+    full = -(-model.hidden_size // _BLOCK) * _BLOCK
+    gates = _GATES[model.cell]
+    tokens = max(rows * steps, _VALIDATION_TOKENS)
+    sums = 4 if gates > 1 else 1
+    # Gates, the state consumed, what is saved for the way back, and what is passed on.
+    wide = gates + 2 + (model.cell == "lstm") + (model.dropout > 0)
+    layers = model.layers * tokens * full * wide
+    # Gradients with steps in columns; features and their gradients on the way up and down.
+    passing = tokens * (sums * full + 4 * model.hidden_size)
+    packed = 2 * gates * full * (full + max(full, model.embedding_size))
+    logits = min(tokens * vocab_size * size, _LOGITS_AT_ONCE)
+    return size * (layers + passing + packed) + logits
+
+
+def in_words(size: int) -> str:
+    """Return bytes as people read them, such as "1.2 GB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
