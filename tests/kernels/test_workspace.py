@@ -40,3 +40,18 @@ def test_memory_does_not_pile_up_as_sizes_grow():
     for size in range(1, 50):
         workspace.give(workspace.take(size))
     assert sum(storage.nbytes() for storage in workspace._free) == 49 * 4
+
+
+def test_a_lent_buffer_comes_back_when_nothing_shares_its_memory():
+    workspace = Workspace()
+    buffer = workspace.lend(3, 5)
+    place = memory(buffer)
+    part = buffer[1:].detach()
+    del buffer
+    assert memory(workspace.lend(3, 5)) != place
+    del part
+    assert place in {memory(workspace.take(3, 5)), memory(workspace.take(3, 5))}
+
+
+def test_an_empty_buffer_can_be_lent():
+    assert Workspace().lend(0, 3, dtype=torch.bfloat16).shape == (0, 3)

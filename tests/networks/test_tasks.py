@@ -105,7 +105,7 @@ def test_slices_of_a_large_vocabulary_give_the_same_loss_and_gradients(monkeypat
         return [loss.detach(), *(p.grad.clone() for p in net.parameters())]
 
     whole = loss_and_gradients()
-    monkeypatch.setattr(kernel, "_LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(kernel, "_BYTES_AT_ONCE", 1)
     monkeypatch.setattr(kernel, "_ROWS_AT_LEAST", 2 * B)
     for part, expected in zip(loss_and_gradients(), whole, strict=True):
         torch.testing.assert_close(part, expected, rtol=1e-5, atol=1e-7)
