@@ -69,6 +69,11 @@ class ModelConfig(_Strict):
     hidden_size: PositiveInt = 256
     embedding_size: PositiveInt = 128
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+    tied: bool = False
+    """Whether embedding and output layer are one matrix; the last layer then has `embedding_size` units."""
+    softmax: Literal["full", "adaptive"] = "full"
+    cutoffs: tuple[PositiveInt, ...] = ()
+    """Where the clusters of an adaptive softmax begin; chosen by the size of the vocabulary if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,8 @@ class TrainingConfig(_Strict):
     learning_rate: Annotated[float, Gt(0)] = 4e-3
     weight_decay: Annotated[float, Ge(0)] = 0.01
     clip_norm: Annotated[float, Gt(0)] = 1.0
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of each target that is spread over all tokens; in training alone, never in a reported loss."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     epochs: Annotated[float, Gt(0)] | None = None
     minutes: Annotated[float, Gt(0)] | None = None
@@ -220,4 +227,5 @@ def to_plain(config: Any) -> dict[str, Any]:
     """Return a configuration as nested plain values that YAML can write."""
     plain: dict[str, Any] = asdict(config)
     plain["index"]["split"] = list(plain["index"]["split"])
+    plain["model"]["cutoffs"] = list(plain["model"]["cutoffs"])
     return plain

@@ -5,7 +5,7 @@ import torch
 
 from seqgen.config import ModelConfig
 from seqgen.kernels import loss as kernel
-from seqgen.networks import tasks
+from seqgen.networks.heads import IGNORED
 from seqgen.networks.tasks import LanguageModel
 
 T, B, V, E, H = 7, 3, 11, 5, 6
@@ -89,7 +89,7 @@ def test_ignored_targets_cost_nothing_and_are_not_counted():
     inputs, targets, resets = batch()
     features, _ = net(inputs, net.initial_state(B), resets)
     kept = net.losses(features, targets)[:2].mean()
-    targets[2:] = tasks.IGNORED
+    targets[2:] = IGNORED
     torch.testing.assert_close(net.mean_loss(features, targets), kept)
 
 
