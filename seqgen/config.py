@@ -79,6 +79,11 @@ class ModelConfig(_Strict):
     """Share of the recurrent weights dropped."""
     locked_dropout: bool = False
     """Whether all time steps of a batch share the masks of units (variational dropout)."""
+    tied: bool = False
+    """Whether embedding and output layer are one matrix; the last layer then has `embedding_size` units."""
+    softmax: Literal["full", "adaptive"] = "full"
+    cutoffs: tuple[PositiveInt, ...] = ()
+    """Where the clusters of an adaptive softmax begin; chosen by the size of the vocabulary if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,8 @@ class TrainingConfig(_Strict):
     """TAR: weight of the mean square of what changes in the features from step to step."""
     clip_norm: Annotated[float, Gt(0)] = 1.0
     schedule: Literal["cosine", "one-cycle", "plateau", "constant"] = "cosine"
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of each target that is spread over all tokens; in training alone, never in a reported loss."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Steps of a linear rise before all schedules but one-cycle, which has its own."""
     plateau_factor: Annotated[float, Gt(0), Lt(1)] = 0.25
@@ -256,4 +263,5 @@ def to_plain(config: Any) -> dict[str, Any]:
     """Return a configuration as nested plain values that YAML can write."""
     plain: dict[str, Any] = asdict(config)
     plain["index"]["split"] = list(plain["index"]["split"])
+    plain["model"]["cutoffs"] = list(plain["model"]["cutoffs"])
     return plain

@@ -34,7 +34,10 @@ def restore_model(artifact: Artifact, device: str = "auto") -> LanguageModel:
         device: As in `--device`.
     """
     model = LanguageModel(artifact.config.model, len(artifact.tokenizer.tokens))
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in artifact.weights().items()})
+    weights = artifact.weights()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
     return model.to(choose_device(device)).eval()
 
 

@@ -17,11 +17,15 @@ def corpus():
     return MemoryCorpus(sentences(60))
 
 
+def make_model(corpus, **options):
+    torch.manual_seed(3)
+    config = ModelConfig(embedding_size=5, hidden_size=9, dropout=0.5, **options)
+    return LanguageModel(config, len(corpus.tokenizer.tokens))
+
+
 @pytest.fixture
 def model(corpus):
-    torch.manual_seed(3)
-    config = ModelConfig(embedding_size=5, hidden_size=9, dropout=0.5)
-    return LanguageModel(config, len(corpus.tokenizer.tokens))
+    return make_model(corpus)
 
 
 def one_document_at_a_time(model, corpus):
@@ -46,7 +50,9 @@ def test_carried_equals_reading_each_document_alone(model, corpus):
     assert score.loss_nats * score.tokens == pytest.approx(one_document_at_a_time(model, corpus), rel=1e-5)
 
 
-def test_a_few_long_rows_cost_what_many_short_ones_would(model, corpus, monkeypatch):
+@pytest.mark.parametrize("head", [{}, {"tied": True}, {"softmax": "adaptive", "cutoffs": (4, 11)}])
+def test_a_few_long_rows_cost_what_many_short_ones_would(corpus, monkeypatch, head):
+    model = make_model(corpus, **head)
     tokens = corpus.tokens("train")
     edges = np.array([0, 900, len(tokens)])
     compiled = evaluate(model, tokens, edges, protocol="carried")

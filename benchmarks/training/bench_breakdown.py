@@ -26,7 +26,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "loops over time: products and pointwise": (layer.Layer, "_together"),
     "turning gradients": (layer.Layer, "_turn"),
     "weight and input gradients (GEMM)": (layer.Layer, "input_and_weight_gradients"),
-    "head and loss": (loss, "_loss_and_gradients"),
+    "head and loss": (loss._Pass, "run"),
     "clipping": (torch.nn.utils, "clip_grad_norm_"),
     "optimiser": (torch.optim.AdamW, "step"),
 }

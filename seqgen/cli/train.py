@@ -58,6 +58,8 @@ def train(
     temporal_regularization: Annotated[
         float | None, typer.Option("--tar", help="Weight of the mean square of their changes.")
     ] = None,
+    tied: Annotated[bool | None, typer.Option("--tied", help="Embedding and output share a matrix.")] = None,
+    softmax: Annotated[str | None, typer.Option(help="full, or adaptive for a large vocabulary.")] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
     random_bptt: Annotated[bool | None, typer.Option(help="Draw the length of each window.")] = None,
@@ -69,6 +71,7 @@ def train(
     average: Annotated[
         str | None, typer.Option(help="Keep an average of the weights: none, ema or tail.")
     ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Share of a target spread over all.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
@@ -116,6 +119,8 @@ def train(
         model__locked_dropout=locked_dropout,
         training__activation_regularization=activation_regularization,
         training__temporal_regularization=temporal_regularization,
+        model__tied=tied,
+        model__softmax=softmax,
         training__bptt=bptt,
         training__batch_size=batch_size,
         training__random_bptt=random_bptt,
@@ -123,6 +128,7 @@ def train(
         training__learning_rate=learning_rate,
         training__schedule=schedule,
         training__average=average,
+        training__label_smoothing=label_smoothing,
         training__epochs=epochs,
         training__minutes=minutes,
         training__seed=seed,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token
-from seqgen.kernels.exponential import sigmoid, tanh
+from seqgen.kernels.exponential import exp, sigmoid, tanh
 from seqgen.kernels.int8 import add_int8_product, write_digits
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import CELLS, Floats, lay_out
@@ -41,7 +41,7 @@ class DecodeState(NamedTuple):
         live: Whether it goes on, (B,).
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
         from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
-        logits: (B, V padded).
+        logits: (B, V + C padded).
         digits, embedding_digits: The inputs of an int8 product, (B, 2, H) and (1, 2, E).
         weights: The unnormalised distribution of one draw, (V,).
         table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
@@ -251,6 +251,24 @@ def _project(network: Any, state: Any) -> None:
         _copy(network.head_bias, state.logits[row])
     top = state.hidden[state.hidden.shape[0] - 1]
     _multiply(top, network.head, 0, state.digits, state.live, state.logits)
+    for row in range(len(state.live)):
+        if state.live[row]:
+            _divide_among_clusters(state.logits[row], network.clusters)
+
+
+@compiled
+def _divide_among_clusters(logits: Any, clusters: Any) -> None:
+    """Move the logits of each cluster's tokens, so that together they weigh what the cluster does."""
+    vocab = clusters[len(clusters) - 1]
+    for number in range(len(clusters) - 1):
+        tokens = logits[clusters[number] : clusters[number + 1]]
+        largest = tokens.max()
+        total = 0.0
+        for v in range(len(tokens)):
+            total += np.float64(exp(tokens[v] - largest))
+        shift = logits[vocab + number] - largest - np.float32(np.log(total))
+        for v in range(len(tokens)):
+            tokens[v] += shift
 
 
 @compiled

@@ -159,14 +159,23 @@ def load(_context: Any, row: Any, index: Any) -> Any:
 
 @intrinsic
 def store(_context: Any, row: Any, index: Any, value: Any) -> Any:
-    """Store lanes to a contiguous row of float32."""
+    """Store lanes to a contiguous row, float32 or the bits of bfloat16; pairs of lanes are rounded faster."""
+    short = row.dtype == types.uint16
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = _place(context, builder, signature.args[0], arguments)
-        builder.store(arguments[2], builder.bitcast(place, FLOATS.as_pointer()), align=4)
+        place, lanes = _place(context, builder, signature.args[0], arguments), arguments[2]
+        if short:
+            lanes = _emit_rounding(builder, lanes)
+        builder.store(lanes, builder.bitcast(place, lanes.type.as_pointer()), align=2 if short else 4)
         return context.get_dummy_value()
 
     return types.void(row, types.intp, lanes_type), generate
+
+
+def _emit_rounding(builder: ir.IRBuilder, lanes: ir.Value) -> ir.Value:
+    """Emit the rounding of lanes to the nearest bfloat16, half up, as its bits; keeps NaN."""
+    rounded = builder.add(builder.bitcast(lanes, WORDS), constant_words(0x8000))
+    return builder.trunc(builder.lshr(rounded, constant_words(16)), ir.VectorType(HALF_WORD, LANES))
 
 
 def _emit_bfloat16(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
@@ -177,12 +186,7 @@ def _emit_bfloat16(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> 
         name = "llvm.x86.avx512bf16.cvtne2ps2bf16.512"
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.call(function, [second, first])
-    halves = []
-    for lanes in (first, second):
-        rounded = builder.add(builder.bitcast(lanes, WORDS), constant_words(0x8000))
-        halves.append(
-            builder.trunc(builder.lshr(rounded, constant_words(16)), ir.VectorType(HALF_WORD, LANES))
-        )
+    halves = [_emit_rounding(builder, lanes) for lanes in (first, second)]
     order = ir.Constant(ir.VectorType(WORD, 2 * LANES), list(range(2 * LANES)))
     return builder.shuffle_vector(*halves, order)
 

@@ -1,8 +1,8 @@
 """The weights of a trained network, laid out for the sampling kernel.
 
 Sizes: V vocabulary, E embedding, H hidden (E and H padded to multiples of LANES), L layers, G gates (LSTM
-i, f, g, o; GRU r, z, n; RNN 1) in torch's order. What is padded with zeros takes no part: a padded unit of
-any cell stays at zero.
+i, f, g, o; GRU r, z, n; RNN 1) in torch's order, C clusters of rare tokens. What is padded with zeros takes
+no part: a padded unit of any cell stays at zero. Layers of fewer units than the largest are padded as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,8 +52,9 @@ class Network(NamedTuple):
         recurrent: Weights of the previous hidden state, L of H inputs and G*H outputs.
         input_bias: (L, G*H).
         recurrent_bias: (L, G*H); apart because a GRU's reset gate scales its share of it.
-        head: 1 of H inputs and V outputs.
-        head_bias: (V padded,).
+        head: 1 of H inputs and V + C outputs; those of the clusters come last.
+        head_bias: (V + C padded,).
+        clusters: Where each cluster begins, and V, (C + 1,); C is 0 where all tokens share one softmax.
     """
 
     gates: int
@@ -66,6 +67,7 @@ class Network(NamedTuple):
     recurrent_bias: Floats
     head: Matrices
     head_bias: Floats
+    clusters: NDArray[np.int64]
 
 
 def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network:
@@ -83,44 +85,90 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
     if cell not in CELLS:
         raise ValueError(f"unknown cell {cell!r}; known: {', '.join(CELLS)}")
     gates = CELLS[cell]
-    vocab, embedding = weights["embedding.weight"].shape
-    hidden = weights["head.weight"].shape[1]
-    layers = sum(name.endswith(".weight_hh") for name in weights)
-    _check(weights, gates, vocab, embedding, hidden, layers)
+    _check(weights, gates)
+    layers, depth = range(_layer_count(weights)), weights["embedding.weight"].shape[1]
+    hidden = max(len(weights[f"encoder.{layer}.weight_hh"]) // gates for layer in layers)
+    head, head_bias, clusters = _whole_head(weights)
 
-    def each(name: str) -> list[Floats]:
-        return [_gate_columns(weights[f"encoder.{layer}.{name}"], gates) for layer in range(layers)]
+    def each(name: str, which: range, inputs: int = 1) -> list[Floats]:
+        arrays = [weights[f"encoder.{layer}.{name}"] for layer in which]
+        return [_gate_columns(array, gates, hidden, inputs) for array in arrays]
 
-    inputs = each("weight_ih")
     scale = _powers_above(np.abs(weights["embedding.weight"]).max(axis=1))
     return Network(
         gates=gates,
         embedding=_pad(weights["embedding.weight"] / scale[:, None], 1),
         embedding_scale=scale,
-        first=_matrices(inputs[:1], exact=exact),
-        inputs=_matrices(inputs[1:], exact=exact),
-        recurrent=_matrices(each("weight_hh"), exact=exact),
-        input_bias=np.concatenate(each("bias_ih")),
-        recurrent_bias=np.concatenate(each("bias_hh")),
-        head=_matrices([_pad(_pad(weights["head.weight"].T, 0), 1)], exact=exact),
-        head_bias=_pad(weights["head.bias"], 0),
+        first=_matrices(each("weight_ih", layers[:1], depth), exact=exact),
+        inputs=_matrices(each("weight_ih", layers[1:], hidden), exact=exact),
+        recurrent=_matrices(each("weight_hh", layers, hidden), exact=exact),
+        input_bias=np.concatenate(each("bias_ih", layers)),
+        recurrent_bias=np.concatenate(each("bias_hh", layers)),
+        head=_matrices([_pad(_pad(head.T, 0, hidden), 1)], exact=exact),
+        head_bias=_pad(head_bias, 0),
+        clusters=clusters,
     )
 
 
-def _check(
-    weights: Mapping[str, Floats], gates: int, vocab: int, embedding: int, hidden: int, layers: int
-) -> None:
-    expected = {"embedding.weight": (vocab, embedding), "head.weight": (vocab, hidden), "head.bias": (vocab,)}
-    for index in range(max(layers, 1)):
-        expected[f"encoder.{index}.weight_ih"] = (gates * hidden, hidden if index else embedding)
+def _layer_count(weights: Mapping[str, Floats]) -> int:
+    return max(1, sum(name.endswith(".weight_hh") for name in weights))
+
+
+def _check(weights: Mapping[str, Floats], gates: int) -> None:
+    vocab, below = weights["embedding.weight"].shape
+    expected: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab, below)}
+    for index in range(_layer_count(weights)):
+        hidden = len(weights[f"encoder.{index}.weight_hh"]) // gates
+        expected[f"encoder.{index}.weight_ih"] = (gates * hidden, below)
         expected[f"encoder.{index}.weight_hh"] = (gates * hidden, hidden)
         expected[f"encoder.{index}.bias_ih"] = expected[f"encoder.{index}.bias_hh"] = (gates * hidden,)
-    for name, shape in expected.items():
+        below = hidden
+    for name, shape in (expected | _head_shapes(weights, vocab, below)).items():
         if name not in weights or weights[name].shape != shape:
             found = weights[name].shape if name in weights else "nothing"
             raise ValueError(f"{name}: expected {shape}, found {found}")
         if not np.isfinite(weights[name]).all():
             raise ValueError(f"{name}: not all finite numbers")
+
+
+def _head_shapes(weights: Mapping[str, Floats], vocab: int, features: int) -> dict[str, tuple[int, ...]]:
+    """Return the arrays that an output layer has: its own matrix, the embedding's, or one of each cluster."""
+    if "head.short.weight" not in weights:
+        matrix = "head.weight" if "head.weight" in weights else "embedding.weight"
+        return {matrix: (vocab, features), "head.bias": (vocab,)}
+    tails = _tails(weights)
+    first = vocab - sum(map(len, tails.values())) + len(tails)
+    shapes: dict[str, tuple[int, ...]] = {"head.short.weight": (first, features), "head.short.bias": (first,)}
+    for tail, matrix_of_tail in tails.items():
+        rows, size = matrix_of_tail.shape
+        shapes[f"{tail}.projection"] = (size, features)
+        shapes[f"{tail}.softmax.weight"], shapes[f"{tail}.softmax.bias"] = (rows, size), (rows,)
+    return shapes
+
+
+def _tails(weights: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the matrix of each cluster of an adaptive softmax by the name of the cluster."""
+    count = sum(name.endswith(".projection") for name in weights)
+    names = [f"head.tails.{number}" for number in range(count)]
+    return {name: weights[f"{name}.softmax.weight"] for name in names}
+
+
+def _whole_head(weights: Mapping[str, Floats]) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Return one matrix (V + C, H) of all outputs, its bias and the bounds of the clusters.
+
+    The two matrices of a cluster are multiplied out: the tokens' rows, then those of the clusters themselves.
+    """
+    if "head.short.weight" not in weights:
+        none = np.zeros(1, np.int64)
+        return weights.get("head.weight", weights["embedding.weight"]), weights["head.bias"], none
+    tails = _tails(weights)
+    short, bias = weights["head.short.weight"], weights["head.short.bias"]
+    first = len(short) - len(tails)
+    rows = [matrix @ weights[f"{name}.projection"] for name, matrix in tails.items()]
+    biases = [weights[f"{name}.softmax.bias"] for name in tails]
+    bounds = np.cumsum([first, *map(len, rows)])
+    whole = np.concatenate([short[:first], *rows, short[first:]])
+    return whole, np.concatenate([bias[:first], *biases, bias[first:]]), bounds.astype(np.int64)
 
 
 def _powers_above(values: Floats) -> Floats:
@@ -133,19 +181,26 @@ def _padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def _pad(array: Floats, axis: int) -> Floats:
-    """Return `array` in C order with zeros appended along `axis` up to a multiple of LANES."""
+def _pad(array: Floats, axis: int, size: int = 0) -> Floats:
+    """Return `array` in C order, padded with zeros along `axis` to a multiple of LANES of at least `size`."""
     widths = [(0, 0)] * array.ndim
-    widths[axis] = (0, _padded(array.shape[axis]) - array.shape[axis])
+    widths[axis] = (0, _padded(max(size, array.shape[axis])) - array.shape[axis])
     return np.ascontiguousarray(np.pad(array, widths), np.float32)
 
 
-def _gate_columns(array: Floats, gates: int) -> Floats:
-    """Turn (G*H, K) or (G*H,) into (K padded, G*H padded) or (1, G*H padded), each gate padded apart."""
+def _gate_columns(array: Floats, gates: int, hidden: int, inputs: int) -> Floats:
+    """Turn (G*H, K) or (G*H,) into (K padded, G*H padded) or (1, G*H padded), each gate padded apart.
+
+    Args:
+        array: The weights or biases of a layer.
+        gates: G.
+        hidden: Units of the largest layer, to which the gates are padded.
+        inputs: The same of what is multiplied.
+    """
     split = array.reshape(gates, len(array) // gates, -1)  # (G*H, K) -> (G, H, K)
-    columns = _pad(split, 1).transpose(2, 0, 1)  # -> (K, G, H padded)
+    columns = _pad(split, 1, hidden).transpose(2, 0, 1)  # -> (K, G, H padded)
     flat = columns.reshape(columns.shape[0], -1)
-    return _pad(flat, 0) if array.ndim > 1 else np.ascontiguousarray(flat)
+    return _pad(flat, 0, inputs) if array.ndim > 1 else np.ascontiguousarray(flat)
 
 
 def _matrices(matrices: Sequence[Floats], *, exact: bool) -> Matrices:

@@ -11,58 +11,69 @@ from seqgen.kernels.lanes import LANES, at_least, largest_of, load, store, sum_o
 from seqgen.kernels.team import flush_denormals, restore_denormals
 
 Floats = NDArray[np.float32]
-
-_LOWEST = np.float32(-1e30)
+ONE = np.float32(1)
 
 
 @compiled
 def softmax_rows(
-    logits: Floats,
+    logits: Floats | NDArray[np.uint16],
     vocab: int,
     bias: Floats,
     targets: NDArray[np.int64],
     ignored: int,
+    smoothing: np.float32,
     scale: np.float32,
     losses: NDArray[np.float64],
+    room: Floats,
+    d_bias: Floats,
     begin: int,
     end: int,
 ) -> None:
-    """Turn rows of logits into the gradient of their summed loss, and write each row's loss.
+    """Write each row's loss and, if the scale is not 0, turn its logits into the gradient of the summed loss.
 
     Args:
-        logits: (R, at least V): without bias; afterwards (softmax - target) · scale. Rows are a multiple of
-            LANES long, what is beyond V being room.
+        logits: (R, W), float32 or the bits of bfloat16, without bias; afterwards (softmax - target) · scale,
+            and anything beyond V. W is V or more, a multiple of LANES.
         vocab: V.
-        bias: As long as a row; anything beyond V.
+        bias: (W,), so low beyond V that nothing is left of those columns.
         targets: (R,), the index of each row's target, or `ignored`: then its loss and gradient are 0.
         ignored: See `targets`.
-        scale: Multiplies the gradient.
-        losses: (R,), cross-entropy in nats.
+        smoothing: Share of a target that is spread evenly over all V, in the gradient alone.
+        scale: Multiplies the gradient; 0 leaves the logits as they are.
+        losses: (R,), cross-entropy in nats, without smoothing.
+        room: (W,), to compute in.
+        d_bias: (W,), to which the rows of the gradient are added.
         begin: First row to do.
         end: Row to stop before.
     """
     width, before = logits.shape[1], flush_denormals()
+    spread = scale * smoothing / np.float32(vocab)
     for r in range(begin, end):
         row, target = logits[r], targets[r]
         if target == ignored:
-            row[:], losses[r] = np.float32(0.0), 0.0
+            losses[r] = 0.0
+            if scale != np.float32(0):
+                row[:] = row.dtype.type(0)
             continue
-        row[vocab:] = _LOWEST
         largest = load(row, 0) + load(bias, 0)
         for j in range(0, width, LANES):
             value = load(row, j) + load(bias, j)
             largest = at_least(largest, value)
-            store(row, j, value)
-        top, right = largest_of(largest), row[target]
-        total = exp(load(row, 0) - top)
-        store(row, 0, total)
+            store(room, j, value)
+        top, right = largest_of(largest), room[target]
+        total = exp(load(room, 0) - top)
+        store(room, 0, total)
         for j in range(LANES, width, LANES):
-            power = exp(load(row, j) - top)
+            power = exp(load(room, j) - top)
             total = total + power
-            store(row, j, power)
+            store(room, j, power)
         whole = sum_of(total)
         losses[r] = math.log(whole) + np.float64(top) - np.float64(right)
+        if scale == np.float32(0):
+            continue
+        room[target] -= (ONE - smoothing) * whole
         for j in range(0, width, LANES):
-            store(row, j, load(row, j) * (scale / whole))
-        row[target] -= scale
+            gradient = load(room, j) * (scale / whole) - spread
+            store(row, j, gradient)
+            store(d_bias, j, load(d_bias, j) + gradient)
     restore_denormals(before)

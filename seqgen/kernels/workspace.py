@@ -6,9 +6,9 @@ Fresh pages cost more than some of the work on them.
 import math
 import mmap
 import time
+import weakref
 from collections.abc import Hashable, Sequence
 from typing import Any
-from weakref import finalize
 
 import torch
 from torch import Tensor
@@ -27,24 +27,22 @@ class Workspace:
 
     def take(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Lend a buffer with anything in it."""
-        needed = math.prod(shape) * dtype.itemsize
-        fitting = [storage for storage in self._free if storage.nbytes() >= needed]
-        if fitting:
-            storage = min(fitting, key=torch.UntypedStorage.nbytes)
-            self._free.remove(storage)
-        else:
-            # Something larger is wanted than before: what is too small now will be so again.
-            self._free.sort(key=torch.UntypedStorage.nbytes)
-            del self._free[:1]
-            storage = _allocate(needed)
+        storage = self._find(math.prod(shape) * dtype.itemsize)
         return torch.empty(0, dtype=dtype).set_(storage)[: math.prod(shape)].view(shape)
 
     def lend(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Lend a buffer that comes back by itself when the last tensor that reads it is gone."""
-        buffer = self.take(*shape, dtype=dtype)
-        memory = buffer.view(-1).view(torch.uint8).numpy()  # only what is returned keeps it alive
-        finalize(memory, self.give, buffer).atexit = False
-        return torch.from_numpy(memory).view(dtype).view(shape)
+        """Lend a buffer on the CPU that comes back by itself, when no tensor shares its memory any more.
+
+        For what leaves the borrower's hands, such as a gradient that autograd keeps until the next step.
+        """
+        size = math.prod(shape) * dtype.itemsize
+        if not size:
+            return torch.empty(shape, dtype=dtype)
+        storage = self._find(size)
+        # Tensors made from this array hold it alive, and nothing else does.
+        array = torch.empty(0, dtype=torch.uint8).set_(storage)[:size].numpy()
+        weakref.finalize(array, self._free.append, storage).atexit = False
+        return torch.from_numpy(array).view(dtype).view(shape)
 
     def trial(self, work: Hashable, ways: Sequence[Any]) -> "Trial":
         """Return which of several ways to do some work to try next; once each is timed, the fastest.
@@ -64,6 +62,18 @@ class Workspace:
     def give(self, *buffers: Tensor) -> None:
         """Take buffers back. One that is never given back is freed with its last reference."""
         self._free += [buffer.untyped_storage() for buffer in buffers]
+
+    def _find(self, needed: int) -> torch.UntypedStorage:
+        """Return the smallest free storage that holds so many bytes, or a new one."""
+        fitting = [storage for storage in self._free if storage.nbytes() >= needed]
+        if fitting:
+            storage = min(fitting, key=torch.UntypedStorage.nbytes)
+            self._free.remove(storage)
+            return storage
+        # Something larger is wanted than before: what is too small now will be so again.
+        self._free.sort(key=torch.UntypedStorage.nbytes)
+        del self._free[:1]
+        return _allocate(needed)
 
 
 class Trial:

@@ -5,6 +5,7 @@ Every encoder has one API, so training, evaluation and sampling have one path:
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,10 @@ class RecurrentWeights(nn.Module):
 
 
 class RecurrentEncoder(nn.ModuleList):
-    """A stack of LSTM, GRU or tanh RNN layers with dropout before, between and after them."""
+    """A stack of LSTM, GRU or tanh RNN layers with dropout before, between and after them.
+
+    The last layer has `output_size` units: those of the embedding where the output layer shares its matrix.
+    """
 
     def __init__(
         self,
@@ -45,12 +49,14 @@ class RecurrentEncoder(nn.ModuleList):
         layers: int,
         embedding_size: int,
         hidden_size: int,
+        output_size: int | None = None,
         dropout: Dropout = NO_DROPOUT,
     ) -> None:
-        sizes = [embedding_size, *[hidden_size] * (layers - 1)]
-        super().__init__(RecurrentWeights(cell, size, hidden_size) for size in sizes)
+        self.output_size = hidden_size if output_size is None else output_size
+        sizes = [embedding_size, *[hidden_size] * (layers - 1), self.output_size]
+        super().__init__(RecurrentWeights(cell, *pair) for pair in pairwise(sizes))
         self.cell = cell
-        self.hidden_size = hidden_size
+        self.sizes = sizes[1:]
         self.dropout = dropout
         self.workspace = Workspace()
 
@@ -59,8 +65,7 @@ class RecurrentEncoder(nn.ModuleList):
         device = next(self.parameters()).device
         parts = 2 if self.cell == "lstm" else 1
         return [
-            tuple(torch.zeros(batch_size, self.hidden_size, device=device) for _ in range(parts))
-            for _ in self
+            tuple(torch.zeros(batch_size, size, device=device) for _ in range(parts)) for size in self.sizes
         ]
 
     def forward(

@@ -1,17 +1,12 @@
 """What a network is trained to do. A task owns the embedding, an encoder and an output layer."""
 
-import math
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seqgen.config import ModelConfig
-from seqgen.kernels.loss import linear_cross_entropy
 from seqgen.kernels.recurrent import Dropout
 from seqgen.networks.encoders import RecurrentEncoder, State
-
-IGNORED = -1
+from seqgen.networks.heads import make_head
 
 
 class LanguageModel(nn.Module):
@@ -38,11 +33,9 @@ class LanguageModel(nn.Module):
                 weights=config.weight_drop,
                 locked=config.locked_dropout,
             ),
+            output_size=config.embedding_size if config.tied else config.hidden_size,
         )
-        self.head = nn.Linear(config.hidden_size, vocab_size)
-        bound = 1 / math.sqrt(config.hidden_size)
-        nn.init.uniform_(self.head.weight, -bound, bound)
-        nn.init.zeros_(self.head.bias)
+        self.head = make_head(config, self.encoder.output_size, self.embedding)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first token, for B rows."""
@@ -65,20 +58,18 @@ class LanguageModel(nn.Module):
 
     def losses(self, features: Tensor, targets: Tensor, *, precision: torch.dtype = torch.float32) -> Tensor:
         """Return the cross-entropy of each target in nats, (T, B); 0 where the target is IGNORED."""
-        with torch.autocast(features.device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
-            logits = self.head(features.flatten(0, 1))  # (T, B, H) -> (T·B, V)
-        losses = functional.cross_entropy(
-            logits.float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        return losses.view_as(targets)
+        return self.head.losses(features, targets, precision=precision)
 
     def mean_loss(
-        self, features: Tensor, targets: Tensor, *, precision: torch.dtype = torch.float32
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        precision: torch.dtype = torch.float32,
     ) -> Tensor:
-        """Return the mean cross-entropy in nats over the targets that are not IGNORED."""
-        return linear_cross_entropy(
-            features, self.head.weight, self.head.bias, targets, ignored=IGNORED, precision=precision
-        )
+        """Return the mean cross-entropy in nats over the targets that are not IGNORED; see `Head`."""
+        return self.head.mean_loss(features, targets, smoothing=smoothing, precision=precision)
 
     def parameter_count(self) -> int:
         """Count the trained numbers."""

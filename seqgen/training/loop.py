@@ -193,7 +193,9 @@ class Trainer:
         inputs, targets, resets = (torch.from_numpy(array).to(self.device) for array in batch[:3])
         seed = settings.seed + (self.step << 20)
         features, state = self.model(inputs, self.state, resets, seed=seed, precision=self.precision)
-        loss = self.model.mean_loss(features, targets, precision=self.precision)
+        loss = self.model.mean_loss(
+            features, targets, smoothing=settings.label_smoothing, precision=self.precision
+        )
         self.optimizer.zero_grad(set_to_none=True)
         self._regularized(loss, features, resets).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.model, settings.clip_norm)

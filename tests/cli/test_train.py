@@ -180,3 +180,23 @@ def test_evaluating_after_the_corpus_changed_says_so(text, tmp_path, capsys):
     text.write_text(text.read_text() + " the end")
     assert run(["evaluate", str(tmp_path / "m")]) == 1
     assert "has changed since" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "stored"),
+    [
+        (["--tied", "--label-smoothing", "0.1"], {"embedding.weight", "head.bias"}),
+        (["--softmax", "adaptive"], {"embedding.weight", "head.short.weight", "head.tails.1.projection"}),
+    ],
+)
+def test_output_layers_are_chosen_by_flags(text, tmp_path, flags, stored):
+    assert train(text, tmp_path / "m", "--epochs", "0.2", *flags) == 0
+    artifact = load_artifact(tmp_path / "m")
+    assert stored <= set(artifact.weights())
+    assert "head.weight" not in artifact.weights()
+    assert run(["sample", str(tmp_path / "m"), "--length", "5"]) == 0
+
+
+def test_output_layers_that_exclude_each_other_are_refused(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--tied", "--softmax", "adaptive") == 1
+    assert "set only one" in capsys.readouterr().err

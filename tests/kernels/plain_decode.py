@@ -39,7 +39,9 @@ class PlainDecoder:
         self.cell = cell
         self.exact = exact
         self.layers = sum(name.endswith("weight_hh") for name in weights)
-        self.hidden = [np.zeros(weights["head.weight"].shape[1]) for _ in range(self.layers)]
+        self.hidden = [
+            np.zeros(weights[f"encoder.{layer}.weight_hh"].shape[1]) for layer in range(self.layers)
+        ]
         self.memory = [state.copy() for state in self.hidden]
 
     def logits(self, token):

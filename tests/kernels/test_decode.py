@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,76 @@ def test_logits_match_the_plain_network_where_a_matrix_needs_several_tiles(exact
     expected = [plain.logits(0), plain.logits(2099)]
     found = read_logits(Decoder(weights, cell="lstm", exact=exact), [2099])
     assert np.abs(found - expected).max() < (1e-4 if exact else 5e-3)
+
+
+def with_clusters(weights, cutoffs, size=3):
+    """Replace the output layer by an adaptive softmax with tails of some size; returns it multiplied out."""
+    draw = np.random.default_rng(9)
+    whole, bias = weights.pop("head.weight").copy(), weights.pop("head.bias")
+    bounds = [*cutoffs, len(whole)]
+    names = ("projection", "softmax.weight", "softmax.bias")
+    for number, (begin, stop) in enumerate(pairwise(bounds)):
+        parts = [draw.standard_normal(shape) for shape in ((size, whole.shape[1]), (stop - begin, size))]
+        whole[begin:stop] = parts[1] @ parts[0]
+        values = (*parts, bias[begin:stop])
+        weights |= {
+            f"head.tails.{number}.{n}": v.astype(np.float32) for n, v in zip(names, values, strict=True)
+        }
+    gates, gate_bias = (
+        draw.standard_normal((len(cutoffs), whole.shape[1])),
+        draw.standard_normal(len(cutoffs)),
+    )
+    weights["head.short.weight"] = np.concatenate([whole[: cutoffs[0]], gates]).astype(np.float32)
+    weights["head.short.bias"] = np.concatenate([bias[: cutoffs[0]], gate_bias]).astype(np.float32)
+    return np.concatenate([whole, gates]), np.concatenate([bias, gate_bias])
+
+
+def spread_out(logits, cutoffs):
+    """Return the log-probabilities of tokens, given the logits of tokens and clusters, by definition."""
+    count = len(logits) - len(cutoffs)
+    short = np.concatenate([logits[: cutoffs[0]], logits[count:]])
+    short = short - np.log(np.exp(short).sum())
+    parts = [short[: cutoffs[0]]]
+    for number, (begin, stop) in enumerate(pairwise([*cutoffs, count])):
+        tokens = logits[begin:stop]
+        parts.append(short[cutoffs[0] + number] + tokens - np.log(np.exp(tokens).sum()))
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("cutoffs", [(4,), (2, 7), (1, 3, 10)])
+def test_clusters_share_out_the_probability_as_defined(exact, cutoffs):
+    weights = random_weights("gru", hidden=20)
+    plain_weights = dict(weights)
+    whole, bias = with_clusters(weights, cutoffs)
+    plain = PlainDecoder(plain_weights | {"head.weight": whole, "head.bias": bias}, "gru", exact=exact)
+    expected = np.stack([spread_out(plain.logits(token), cutoffs) for token in (0, 4, 10)])
+    found = read_logits(Decoder(weights, cell="gru", exact=exact), [4, 10])
+    found = found - np.log(np.exp(found).sum(axis=1, keepdims=True))
+    assert np.abs(found - expected).max() < (1e-4 if exact else 1e-2)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_shared_matrix_is_both_embedding_and_output(cell, exact):
+    weights = random_weights(cell, embedding=20, hidden=20)
+    twins = weights | {"head.weight": weights["embedding.weight"]}
+    del weights["head.weight"]
+    shared, apart = (read_logits(Decoder(w, cell=cell, exact=exact), [4, 10]) for w in (weights, twins))
+    assert np.array_equal(shared, apart)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("last", [5, 40])
+def test_a_last_layer_of_another_size_matches_the_plain_network(cell, last):
+    weights = random_weights(cell, hidden=last, layers=3)
+    wide = random_weights(cell, hidden=9, layers=2)
+    weights |= {name: array for name, array in wide.items() if name.startswith("encoder.")}
+    rows = len(weights["encoder.2.bias_ih"])
+    weights["encoder.2.weight_ih"] = np.resize(weights["encoder.2.weight_ih"], (rows, 9))
+    plain = PlainDecoder(weights, cell)
+    expected = np.stack([plain.logits(token) for token in (0, 4, 10)])
+    assert np.abs(read_logits(Decoder(weights, cell=cell), [4, 10]) - expected).max() < 1e-4
 
 
 FILTERS = [

@@ -102,7 +102,13 @@ def _stream_pair(source, target):
     stream_pair(target, 0, load(source, 0), load(source, LANES))
 
 
-@pytest.mark.parametrize("copy", [_copy_pair, _stream_pair])
+@compiled
+def _copy_both(source, target):
+    store(target, 0, load(source, 0))
+    store(target, LANES, load(source, LANES))
+
+
+@pytest.mark.parametrize("copy", [_copy_pair, _stream_pair, _copy_both])
 def test_bfloat16_is_rounded_to_nearest(copy):
     values, out = torch.randn(2 * LANES), torch.zeros(2 * LANES, dtype=torch.bfloat16)
     copy(values.numpy(), out.view(torch.uint16).numpy())

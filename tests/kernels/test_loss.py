@@ -5,15 +5,24 @@ import torch
 from torch.nn import functional
 
 from seqgen.kernels import loss
-from seqgen.kernels.loss import linear_cross_entropy
+from seqgen.kernels.loss import linear_cross_entropy, linear_losses
+from seqgen.kernels.workspace import Workspace
 from tests.kernels.naive import relative_error
 
 T, B, H = 7, 5, 6
 
 
-def by_torch(*arguments, ignored=-1, precision=torch.float32):
-    features, weight, bias, targets = arguments
-    return loss._by_torch(features.flatten(0, 1), weight, bias, targets.flatten(), ignored, precision)
+@pytest.fixture(params=["compiled", "torch"])
+def path(request, monkeypatch):
+    """Take the compiled path, or the one for machines without numba and for GPUs."""
+    if request.param == "torch":
+        monkeypatch.setattr(loss, "HAS_NUMBA", False)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(loss, "_BYTES_AT_ONCE", 1)
+    monkeypatch.setattr(loss, "_ROWS_AT_LEAST", 4)
 
 
 def case(vocab, *, seed=1):
@@ -24,49 +33,114 @@ def case(vocab, *, seed=1):
     return [leaf.requires_grad_() for leaf in leaves], targets
 
 
-def loss_and_gradients(function, leaves, targets, **options):
-    value = function(*leaves, targets, **options)
+def loss_and_gradients(leaves, targets, **options):
+    value = linear_cross_entropy(*leaves, targets, **options)
     return [value.detach(), *torch.autograd.grad(3 * value, leaves)]
 
 
-def expected(leaves, targets):
+def expected(leaves, targets, *, smoothing=0.0):
     features, weight, bias = (leaf.detach().double().requires_grad_() for leaf in leaves)
-    logits = features @ weight.t() + bias
-    value = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-    return [value.detach(), *torch.autograd.grad(3 * value, (features, weight, bias))]
+    logits, goals = (features @ weight.t() + bias).flatten(0, 1), targets.flatten()
+    smoothed = functional.cross_entropy(logits, goals, ignore_index=-1, label_smoothing=smoothing)
+    plain = functional.cross_entropy(logits, goals, ignore_index=-1)
+    return [plain.detach(), *torch.autograd.grad(3 * smoothed, (features, weight, bias))]
+
+
+def largest_error(found, wanted):
+    return max(relative_error(*pair) for pair in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize("vocab", [2, 16, 65, 131])
-@pytest.mark.parametrize("function", [linear_cross_entropy, by_torch])
-def test_loss_and_gradients_equal_torch_in_float64(function, vocab):
+def test_loss_and_gradients_equal_torch_in_float64(path, vocab):
     leaves, targets = case(vocab)
-    found = loss_and_gradients(function, leaves, targets)
-    for pair in zip(found, expected(leaves, targets), strict=True):
-        assert relative_error(*pair) < 1e-5
+    assert largest_error(loss_and_gradients(leaves, targets), expected(leaves, targets)) < 1e-5
 
 
-@pytest.mark.parametrize("function", [linear_cross_entropy, by_torch])
-def test_parts_make_no_difference(function, monkeypatch):
+@pytest.mark.parametrize("vocab", [2, 131])
+def test_smoothing_is_in_the_gradients_and_not_in_the_loss(path, vocab):
+    leaves, targets = case(vocab)
+    found = loss_and_gradients(leaves, targets, smoothing=0.3)
+    assert largest_error(found, expected(leaves, targets, smoothing=0.3)) < 1e-5
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_parts_make_no_difference(path, precision, request):
     leaves, targets = case(131)
-    whole = loss_and_gradients(function, leaves, targets)
-    monkeypatch.setattr(loss, "_LOGITS_AT_ONCE", 1)
-    monkeypatch.setattr(loss, "_ROWS_AT_LEAST", 4)
-    parts = loss_and_gradients(function, leaves, targets)
-    for pair in zip(parts, whole, strict=True):
-        assert relative_error(*pair) < 1e-5
+    whole = loss_and_gradients(leaves, targets, precision=precision)
+    request.getfixturevalue("small_parts")
+    parts = loss_and_gradients(leaves, targets, precision=precision)
+    assert largest_error(parts, whole) < (1e-5 if precision == torch.float32 else 1e-2)
 
 
-def test_bfloat16_differs_only_by_rounding():
+@pytest.mark.parametrize("vocab", [5, 65])  # the weight's gradient has a path for few tokens and one for many
+def test_bfloat16_differs_only_by_rounding(vocab):
+    leaves, targets = case(vocab)
+    found = loss_and_gradients(leaves, targets, precision=torch.bfloat16)
+    assert 1e-6 < largest_error(found, expected(leaves, targets)) < 2e-2
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_features_of_either_type_get_gradients_of_their_own(path, precision):
+    (features, weight, bias), targets = case(65)
+    half = features.detach().bfloat16().requires_grad_()
+    found = loss_and_gradients([half, weight, bias], targets, precision=precision)
+    assert [gradient.dtype for gradient in found] == [torch.float32, torch.bfloat16, *2 * [torch.float32]]
+    assert largest_error(found, expected([half.float(), weight, bias], targets)) < 2e-2
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_losses_of_single_targets_equal_torch_in_float64(path, small_parts, precision):
     leaves, targets = case(65)
-    found = loss_and_gradients(linear_cross_entropy, leaves, targets, precision=torch.bfloat16)
-    errors = [relative_error(*pair) for pair in zip(found, expected(leaves, targets), strict=True)]
-    assert 1e-6 < max(errors) < 2e-2
+    features, weight, bias = (leaf.detach().double() for leaf in leaves)
+    logits = (features @ weight.t() + bias).flatten(0, 1)
+    wanted = functional.cross_entropy(logits, targets.flatten(), ignore_index=-1, reduction="none")
+    found = linear_losses(*leaves, targets, precision=precision)
+    assert (found.shape, found.dtype, found.requires_grad) == ((T, B), torch.float32, False)
+    assert relative_error(found.flatten(), wanted) < (1e-5 if precision == torch.float32 else 2e-2)
 
 
-def test_a_batch_without_targets_costs_nothing():
+def test_the_sum_is_divided_by_what_is_given(path):
     leaves, targets = case(65)
-    found = loss_and_gradients(linear_cross_entropy, leaves, torch.full_like(targets, -1))
+    found = loss_and_gradients(leaves, targets, divisor=11)
+    wanted = [part * int((targets != -1).sum()) / 11 for part in expected(leaves, targets)]
+    assert largest_error(found, wanted) < 1e-5
+
+
+def test_a_batch_without_targets_costs_nothing(path):
+    leaves, targets = case(65)
+    found = loss_and_gradients(leaves, torch.full_like(targets, -1))
     assert not any(value.any() for value in found)
+
+
+def test_a_batch_without_rows_costs_nothing(path):
+    (features, weight, bias), targets = case(65)
+    found = loss_and_gradients([features[:0], weight, bias], targets[:0], divisor=1)
+    assert not any(value.any() for value in found)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_memory_used_again_neither_changes_results_nor_gradients_that_were_kept(precision):
+    workspace = Workspace()
+    cases = [case(vocab, seed=vocab) for vocab in (65, 131, 65, 5, 131)]
+    kept = [
+        loss_and_gradients(leaves, targets, precision=precision, workspace=workspace)
+        for leaves, targets in cases
+    ]
+    for found, (leaves, targets) in zip(kept, cases, strict=True):
+        alone = loss_and_gradients(leaves, targets, precision=precision)
+        assert all(torch.equal(*pair) for pair in zip(found, alone, strict=True))
+
+
+def test_a_gradient_stays_where_it_was_computed_until_it_is_dropped():
+    workspace, ((features, weight, bias), targets) = Workspace(), case(131)
+    places = set()
+    for _ in range(6):
+        value = linear_cross_entropy(features, weight, bias, targets, workspace=workspace)
+        features.grad = weight.grad = bias.grad = None
+        value.backward()
+        del value
+        places.add(weight.grad.untyped_storage().data_ptr())
+    assert len(places) == 2
 
 
 def test_logits_far_apart_neither_overflow_nor_vanish():
@@ -89,10 +163,10 @@ def test_loss_without_gradients_equals_loss_with():
     leaves, targets = case(65)
     with torch.no_grad():
         still = linear_cross_entropy(*leaves, targets)
-    assert torch.equal(still, linear_cross_entropy(*leaves, targets).detach())
+    torch.testing.assert_close(still, linear_cross_entropy(*leaves, targets).detach())
 
 
 def test_same_inputs_give_the_same_bits():
     leaves, targets = case(131)
-    first, second = (loss_and_gradients(linear_cross_entropy, leaves, targets) for _ in range(2))
+    first, second = (loss_and_gradients(leaves, targets) for _ in range(2))
     assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))

@@ -5,7 +5,7 @@ import torch
 
 from seqgen.config import ModelConfig
 from seqgen.kernels import loss as kernel
-from seqgen.networks import tasks
+from seqgen.networks.heads import IGNORED
 from seqgen.networks.tasks import LanguageModel
 
 T, B, V, E, H = 7, 3, 11, 5, 6
@@ -89,7 +89,7 @@ def test_ignored_targets_cost_nothing_and_are_not_counted():
     inputs, targets, resets = batch()
     features, _ = net(inputs, net.initial_state(B), resets)
     kept = net.losses(features, targets)[:2].mean()
-    targets[2:] = tasks.IGNORED
+    targets[2:] = IGNORED
     torch.testing.assert_close(net.mean_loss(features, targets), kept)
 
 
@@ -105,7 +105,7 @@ def test_slices_of_a_large_vocabulary_give_the_same_loss_and_gradients(monkeypat
         return [loss.detach(), *(p.grad.clone() for p in net.parameters())]
 
     whole = loss_and_gradients()
-    monkeypatch.setattr(kernel, "_LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(kernel, "_BYTES_AT_ONCE", 1)
     monkeypatch.setattr(kernel, "_ROWS_AT_LEAST", 2 * B)
     for part, expected in zip(loss_and_gradients(), whole, strict=True):
         torch.testing.assert_close(part, expected, rtol=1e-5, atol=1e-7)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from seqgen.artifacts import load_artifact, load_checkpoint
-from seqgen.config import build_config
+from seqgen.config import build_config, merge, to_plain
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.networks.tasks import LanguageModel
+from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.training.loop import finish, fit_batch, train
 from tests.corpora import MemoryCorpus, sentences
 
@@ -148,6 +149,21 @@ def test_a_recovered_run_resumes_bit_for_bit(corpus, tmp_path, monkeypatch):
     expected = load_checkpoint(tmp_path / "whole")
     assert expected.progress["recoveries"] == 1
     assert_equal(load_checkpoint(tmp_path / "cut"), expected)
+
+
+@pytest.mark.parametrize(
+    "head", [{"tied": True}, {"softmax": "adaptive", "cutoffs": (3, 9)}], ids=["tied", "adaptive"]
+)
+def test_every_output_layer_learns_resumes_and_is_restored(corpus, tmp_path, head):
+    plain = to_plain(settings(label_smoothing=0.1))
+    config = build_config(merge(plain, {"model": head}))
+    whole = run(corpus, tmp_path / "whole", config)
+    run(corpus, tmp_path / "cut", config, stop_after=len(whole) // 2)
+    run(corpus, tmp_path / "cut", config, checkpoint=load_checkpoint(tmp_path / "cut"))
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+    assert finish(corpus, tmp_path / "whole", device="cpu").loss_nats < whole[0].loss_nats - 0.3
+    assert list(Sampler(load_artifact(tmp_path / "whole")).generate(SampleConfig(length=20)))
 
 
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(corpus, tmp_path):
