@@ -95,7 +95,9 @@ def own_step(
         features, _ = recurrent_stack(
             cell, tokens, embedding.weight, layers, state, resets, precision=precision, workspace=workspace
         )
-        return linear_cross_entropy(features, head.weight, head.bias, targets, precision=precision)
+        return linear_cross_entropy(
+            features, head.weight, head.bias, targets, precision=precision, workspace=workspace
+        )
 
     return training_step(forward, list(model.parameters()))
 

@@ -221,22 +221,6 @@ stream_pair = _store_pair(past_cache=True)
 """As `store_pair`, for what is not read again soon: without reading the cache line, which must be aligned."""
 
 
-@intrinsic
-def prefetch(_context: Any, row: Any, index: Any) -> Any:
-    """Ask for the cache line of an element of a contiguous row, to be written."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        place = builder.bitcast(_place(context, builder, signature.args[0], arguments), pointer)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        to_write, near, data = (ir.Constant(WORD, value) for value in (1, 3, 1))
-        builder.call(function, [place, to_write, near, data])
-        return context.get_dummy_value()
-
-    return types.void(row, types.intp), generate
-
-
 @compiled
 def add_pair(row: Any, index: int, first: Any, second: Any) -> None:
     """Add lanes and the lanes that follow them to a row of float32."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.lanes import LANES, load, prefetch, store
+from seqgen.kernels.lanes import LANES, load, store
 from seqgen.kernels.pointwise import ROWS, Floats, Operands, Pass, step_backward, step_forward
 from seqgen.kernels.products import PANEL, leave, multiply, pack, prepare
 from seqgen.kernels.team import Barrier, flush_denormals, meet, restore_denormals, share
@@ -40,19 +40,6 @@ def _own_blocks(member: Member, units: int, rows: int) -> tuple[int, int, int, i
         return 0, units, begin, end
     begin, end = share(units, member.thread, member.threads)
     return begin, end, 0, rows
-
-
-@compiled
-def _prefetch(cell: Any, data: Pass, t: int, first: int, count: int, unit: int) -> None:
-    """Ask for what the pointwise work on a block touches: its short pieces of far rows hide from the CPU."""
-    size = data.outputs.shape[2]
-    for row in range(first, first + count):
-        for gate in range(cell.gates):
-            prefetch(data.gates[t, row], unit + gate * size)
-        prefetch(data.saved[t, row], unit)
-        prefetch(data.cell_in[t, row], unit)
-        prefetch(data.operand_in[t + 1, row], unit)
-        prefetch(data.outputs[t, row], unit)
 
 
 @compiled
@@ -96,7 +83,6 @@ def run_forward(
         for block in range(begin, end):
             for first in range(top * ROWS, bottom * ROWS, ROWS):
                 count = min(ROWS, batch - first)
-                _prefetch(cell, data, t, first, count, block * PANEL)
                 for gate in range(cell.gates):
                     for row in range(0, count, engine.rows):
                         state = data.operand_in[t, first + row].ctypes.data
@@ -155,7 +141,6 @@ def run_backward(
             unit = block * PANEL
             for first in range(top * ROWS, bottom * ROWS, ROWS):
                 count = min(ROWS, batch - first)
-                _prefetch(cell, data, t, first, count, unit)
                 if t == steps - 1:
                     for r in range(count):
                         from_next[r] = d_hidden[first + r, unit : unit + PANEL]
