@@ -5,6 +5,7 @@ i, f, g, o; GRU r, z, n; RNN 1) in torch's order. What is padded with zeros take
 any cell stays at zero.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,39 @@ class Matrices(NamedTuple):
         return max(int(self.floats.shape[1] * self.floats.shape[3]), int(self.scales.shape[1]))
 
 
+class Plain(NamedTuple):
+    """A network whose cells have no options."""
+
+    options: int = 0
+
+
+class Options(NamedTuple):
+    """What a mogrifier and layer normalisation add to a network; see `seqgen.kernels.stepped`.
+
+    Factors of low rank are multiplied out, which takes more work a step than they would and rounds once.
+
+    Attributes:
+        rounds: N, 0 without a mogrifier.
+        first_inputs: Gates of layer 0's input by its state, N/2 rounded up, of H inputs and E outputs.
+        first_states: Gates of its state by its input, N/2 rounded down, of E inputs and H outputs.
+        inputs, states: The same for the layers above, L-1 times as many, of H inputs and H outputs.
+        units: 1 for each unit of each gate and 0 for its padding, (G*H,).
+        input_gain, recurrent_gain: (L, G*H); empty without layer normalisation.
+        memory_gain, memory_bias: (L, H); empty but for an LSTM with layer normalisation.
+    """
+
+    rounds: int
+    first_inputs: Matrices
+    first_states: Matrices
+    inputs: Matrices
+    states: Matrices
+    units: Floats
+    input_gain: Floats
+    recurrent_gain: Floats
+    memory_gain: Floats
+    memory_bias: Floats
+
+
 class Network(NamedTuple):
     """Weights as the kernel reads them.
 
@@ -54,6 +88,7 @@ class Network(NamedTuple):
         recurrent_bias: (L, G*H); apart because a GRU's reset gate scales its share of it.
         head: 1 of H inputs and V outputs.
         head_bias: (V padded,).
+        options: Of the cells.
     """
 
     gates: int
@@ -66,13 +101,15 @@ class Network(NamedTuple):
     recurrent_bias: Floats
     head: Matrices
     head_bias: Floats
+    options: Plain | Options
 
 
 def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network:
     """Arrange the weights of a trained network for the kernel.
 
     Args:
-        weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...
+        weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...; names
+            also tell which options the cells have.
         cell: "lstm", "gru" or "rnn".
         exact: Keep the weights in float32; otherwise they are rounded to int8, where a matrix is not too deep
             for it.
@@ -104,7 +141,50 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
         recurrent_bias=np.concatenate(each("bias_hh")),
         head=_matrices([_pad(_pad(weights["head.weight"].T, 0), 1)], exact=exact),
         head_bias=_pad(weights["head.bias"], 0),
+        options=_options(weights, gates, layers, exact=exact),
     )
+
+
+def _options(weights: Mapping[str, Floats], gates: int, layers: int, *, exact: bool) -> Plain | Options:
+    rounds, normalised = _rounds(weights), "encoder.0.norm.gain_ih" in weights
+    if not (rounds or normalised):
+        return Plain()
+
+    def each(name: str, parts: int) -> Floats:
+        if f"encoder.0.norm.{name}" not in weights:
+            return np.zeros((0, 0), np.float32)
+        vectors = [weights[f"encoder.{layer}.norm.{name}"] for layer in range(layers)]
+        return np.concatenate([_gate_columns(vector, parts) for vector in vectors])
+
+    gating = [
+        [_pad(_pad(_gating(weights, layer, number).T, 0), 1) for number in range(rounds)]
+        for layer in range(layers)
+    ]
+    return Options(
+        rounds=rounds,
+        first_inputs=_matrices(gating[0][::2], exact=exact),
+        first_states=_matrices(gating[0][1::2], exact=exact),
+        inputs=_matrices([matrix for layer in gating[1:] for matrix in layer[::2]], exact=exact),
+        states=_matrices([matrix for layer in gating[1:] for matrix in layer[1::2]], exact=exact),
+        units=_gate_columns(np.ones(gates * weights["head.weight"].shape[1], np.float32), gates)[0],
+        input_gain=each("gain_ih", gates),
+        recurrent_gain=each("gain_hh", gates),
+        memory_gain=each("gain_c", 1),
+        memory_bias=each("bias_c", 1),
+    )
+
+
+def _rounds(weights: Mapping[str, Floats]) -> int:
+    """Count the rounds of the mogrifier by the names of its first factors."""
+    first = re.compile(r"encoder\.0\.mogrifier\.\d+\.0")
+    return sum(first.fullmatch(name) is not None for name in weights)
+
+
+def _gating(weights: Mapping[str, Floats], layer: int, number: int) -> Floats:
+    """Return the matrix of a mogrifier's round, (R, K); the product of its factors if it has two."""
+    name = f"encoder.{layer}.mogrifier.{number}"
+    left, right = weights[f"{name}.0"], weights.get(f"{name}.1")
+    return left if right is None else left @ right
 
 
 def _check(
@@ -115,12 +195,34 @@ def _check(
         expected[f"encoder.{index}.weight_ih"] = (gates * hidden, hidden if index else embedding)
         expected[f"encoder.{index}.weight_hh"] = (gates * hidden, hidden)
         expected[f"encoder.{index}.bias_ih"] = expected[f"encoder.{index}.bias_hh"] = (gates * hidden,)
+        expected |= _expected_options(weights, index, gates, hidden, hidden if index else embedding)
     for name, shape in expected.items():
         if name not in weights or weights[name].shape != shape:
             found = weights[name].shape if name in weights else "nothing"
             raise ValueError(f"{name}: expected {shape}, found {found}")
         if not np.isfinite(weights[name]).all():
             raise ValueError(f"{name}: not all finite numbers")
+
+
+def _expected_options(
+    weights: Mapping[str, Floats], layer: int, gates: int, hidden: int, inputs: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what belongs to a layer's options."""
+    expected: dict[str, tuple[int, ...]] = {}
+    if "encoder.0.norm.gain_ih" in weights:
+        name = f"encoder.{layer}.norm"
+        expected[f"{name}.gain_ih"] = expected[f"{name}.gain_hh"] = (gates * hidden,)
+        if gates == CELLS["lstm"]:
+            expected[f"{name}.gain_c"] = expected[f"{name}.bias_c"] = (hidden,)
+    for number in range(_rounds(weights)):
+        name = f"encoder.{layer}.mogrifier.{number}"
+        rows, columns = (hidden, inputs) if number % 2 else (inputs, hidden)
+        if "encoder.0.mogrifier.0.1" in weights:
+            rank = weights["encoder.0.mogrifier.0.1"].shape[0]
+            expected |= {f"{name}.0": (rows, rank), f"{name}.1": (rank, columns)}
+        else:
+            expected[f"{name}.0"] = (rows, columns)
+    return expected
 
 
 def _powers_above(values: Floats) -> Floats:
