@@ -69,6 +69,12 @@ class ModelConfig(_Strict):
     hidden_size: PositiveInt = 256
     embedding_size: PositiveInt = 128
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.2
+    mogrifier: Annotated[int, Ge(0)] = 0
+    """Rounds in which input and state gate each other before each step; 0 is none."""
+    mogrifier_rank: Annotated[int, Ge(0)] = 0
+    """Rank of the mogrifier's matrices; 0 is full."""
+    layer_norm: bool = False
+    """Layer normalisation inside the cells."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,11 @@ def test_carried_equals_reading_each_document_alone(model, corpus):
     assert score.loss_nats * score.tokens == pytest.approx(one_document_at_a_time(model, corpus), rel=1e-5)
 
 
-def test_a_few_long_rows_cost_what_many_short_ones_would(model, corpus, monkeypatch):
+@pytest.mark.parametrize("options", [{}, {"mogrifier": 3, "layer_norm": True}], ids=str)
+def test_a_few_long_rows_cost_what_many_short_ones_would(corpus, monkeypatch, options):
+    torch.manual_seed(3)
+    config = ModelConfig(embedding_size=5, hidden_size=9, **options)
+    model = LanguageModel(config, len(corpus.tokenizer.tokens))
     tokens = corpus.tokens("train")
     edges = np.array([0, 900, len(tokens)])
     compiled = evaluate(model, tokens, edges, protocol="carried")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from seqgen.training.loop import Step
 
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
+_LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
 
 
 def train(
@@ -46,6 +47,9 @@ def train(
     hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
     embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
+    mogrifier: Annotated[int | None, typer.Option(help="Rounds of mutual gating before a step.")] = None,
+    mogrifier_rank: Annotated[int | None, typer.Option(help="Rank of the gating; 0 is full.")] = None,
+    layer_norm: Annotated[bool | None, _LAYER_NORM] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -90,6 +94,9 @@ def train(
         model__hidden_size=hidden_size,
         model__embedding_size=embedding_size,
         model__dropout=dropout,
+        model__mogrifier=mogrifier,
+        model__mogrifier_rank=mogrifier_rank,
+        model__layer_norm=layer_norm,
         training__bptt=bptt,
         training__batch_size=batch_size,
         training__learning_rate=learning_rate,
@@ -224,6 +231,7 @@ def _prepare_again(
 
 def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
     from seqgen.training.budget import budget_text
+    from seqgen.training.card import cell_options
     from seqgen.training.loop import fit_batch
 
     model, training = config.model, config.training
@@ -237,6 +245,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
     notice(
         f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
+        f"{''.join(f'{option}, ' for option in cell_options(model))}"
         f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
     )
 

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from seqgen.config import ModelConfig
 from seqgen.kernels.loss import linear_cross_entropy
-from seqgen.networks.encoders import RecurrentEncoder, State
+from seqgen.networks.encoders import State
+from seqgen.networks.stepped import make_encoder
 
 IGNORED = -1
 
@@ -24,13 +25,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
-        self.encoder = RecurrentEncoder(
-            config.cell,
-            layers=config.layers,
-            embedding_size=config.embedding_size,
-            hidden_size=config.hidden_size,
-            dropout=config.dropout,
-        )
+        self.encoder = make_encoder(config)
         self.head = nn.Linear(config.hidden_size, vocab_size)
         bound = 1 / math.sqrt(config.hidden_size)
         nn.init.uniform_(self.head.weight, -bound, bound)
