@@ -84,6 +84,12 @@ class ModelConfig(_Strict):
     softmax: Literal["full", "adaptive"] = "full"
     cutoffs: tuple[PositiveInt, ...] = ()
     """Where the clusters of an adaptive softmax begin; chosen by the size of the vocabulary if not given."""
+    mogrifier: Annotated[int, Ge(0)] = 0
+    """Rounds in which input and state gate each other before each step; 0 is none."""
+    mogrifier_rank: Annotated[int, Ge(0)] = 0
+    """Rank of the mogrifier's matrices; 0 is full."""
+    layer_norm: bool = False
+    """Layer normalisation inside the cells."""
 
 
 @dataclass(frozen=True, kw_only=True)

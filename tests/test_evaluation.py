@@ -50,9 +50,19 @@ def test_carried_equals_reading_each_document_alone(model, corpus):
     assert score.loss_nats * score.tokens == pytest.approx(one_document_at_a_time(model, corpus), rel=1e-5)
 
 
-@pytest.mark.parametrize("head", [{}, {"tied": True}, {"softmax": "adaptive", "cutoffs": (4, 11)}])
-def test_a_few_long_rows_cost_what_many_short_ones_would(corpus, monkeypatch, head):
-    model = make_model(corpus, **head)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"tied": True},
+        {"softmax": "adaptive", "cutoffs": (4, 11)},
+        {"mogrifier": 3, "layer_norm": True},
+        {"mogrifier": 2, "softmax": "adaptive", "cutoffs": (4, 11)},
+    ],
+    ids=str,
+)
+def test_a_few_long_rows_cost_what_many_short_ones_would(corpus, monkeypatch, options):
+    model = make_model(corpus, **options)
     tokens = corpus.tokens("train")
     edges = np.array([0, 900, len(tokens)])
     compiled = evaluate(model, tokens, edges, protocol="carried")

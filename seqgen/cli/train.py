@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from seqgen.training.step import Step
 
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
+_LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
 
 
 def train(
@@ -60,6 +61,9 @@ def train(
     ] = None,
     tied: Annotated[bool | None, typer.Option("--tied", help="Embedding and output share a matrix.")] = None,
     softmax: Annotated[str | None, typer.Option(help="full, or adaptive for a large vocabulary.")] = None,
+    mogrifier: Annotated[int | None, typer.Option(help="Rounds of mutual gating before a step.")] = None,
+    mogrifier_rank: Annotated[int | None, typer.Option(help="Rank of the gating; 0 is full.")] = None,
+    layer_norm: Annotated[bool | None, _LAYER_NORM] = None,
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
     random_bptt: Annotated[bool | None, typer.Option(help="Draw the length of each window.")] = None,
@@ -121,6 +125,9 @@ def train(
         training__temporal_regularization=temporal_regularization,
         model__tied=tied,
         model__softmax=softmax,
+        model__mogrifier=mogrifier,
+        model__mogrifier_rank=mogrifier_rank,
+        model__layer_norm=layer_norm,
         training__bptt=bptt,
         training__batch_size=batch_size,
         training__random_bptt=random_bptt,
@@ -261,6 +268,7 @@ def _prepare_again(
 
 def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
     from seqgen.training.budget import budget_text
+    from seqgen.training.card import cell_options
     from seqgen.training.loop import fit_batch
 
     model, training = config.model, config.training
@@ -274,6 +282,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
         notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
     notice(
         f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
+        f"{''.join(f'{option}, ' for option in cell_options(model))}"
         f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
     )
     notice(_machine_text(index, config))

@@ -4,7 +4,8 @@ Each sequence is computed on its own, from its own state and from random numbers
 Batch size, chunk size and the number of threads therefore never change a token.
 
 Layer 0 needs no product with its input: what a token contributes (embedding times input weights plus bias)
-is computed when the token is first read, and remembered in a table.
+is computed when the token is first read, and remembered in a table. Cells with a mogrifier or layer
+normalisation are the work of `seqgen.kernels.decode_options`.
 
 Sizes: B sequences; the others are those of `seqgen.kernels.layout`.
 """
@@ -13,21 +14,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 from numpy.typing import NDArray
 
+from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
+from seqgen.kernels.decode_step import copy, forget, multiply, update
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token
-from seqgen.kernels.exponential import exp, sigmoid, tanh
-from seqgen.kernels.int8 import add_int8_product, write_digits
+from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled, fma
-from seqgen.kernels.layout import CELLS, Floats, lay_out
+from seqgen.kernels.layout import Floats, Options, Plain, lay_out
 from seqgen.kernels.philox import uniform
 
-LSTM, GRU = CELLS["lstm"], CELLS["gru"]
-EOS = 0
 ENDED = -1  # in place of a token, after a sequence's end
-DEPTH = 8  # terms of a product that are added in one pass over its outputs
-ZERO, ONE_STEP = np.float32(0), np.uint64(1)
-ONE_ROW = np.ones(1, np.bool_)
+ONE_STEP = np.uint64(1)
 NO_TOKENS = np.zeros(0, np.int64)
 
 
@@ -45,6 +44,7 @@ class DecodeState(NamedTuple):
         digits, embedding_digits: The inputs of an int8 product, (B, 2, H) and (1, 2, E).
         weights: The unnormalised distribution of one draw, (V,).
         table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
+        room: For cells with options.
     """
 
     sequence: NDArray[np.uint64]
@@ -61,6 +61,7 @@ class DecodeState(NamedTuple):
     weights: Floats
     table: Floats
     known: NDArray[np.bool_]
+    room: Room | Plain
 
 
 class Decoder:
@@ -114,6 +115,7 @@ class Decoder:
             weights=np.zeros(self.vocab, np.float32),
             table=np.zeros((self.vocab, wide), np.float32),
             known=np.zeros(self.vocab, np.bool_),
+            room=make_room(network, batch),
         )
 
     def draw(
@@ -153,15 +155,20 @@ class Decoder:
 
     def logits(self, state: DecodeState) -> Floats:
         """Consume the pending tokens and return the logits of what follows, (B, V)."""
-        _consume(self._network, state)
-        _project(self._network, state)
+        _advance(self._network, state)
         return state.logits[:, : self.vocab].copy()
+
+
+@compiled
+def _advance(network: Any, state: Any) -> None:
+    _consume(network.options, network, state)
+    _project(network, state)
 
 
 @compiled
 def _draw(network: Any, state: Any, rule: Any, tokens: Any, logprobs: Any) -> None:
     for step in range(tokens.shape[1]):
-        _consume(network, state)
+        _consume(network.options, network, state)
         _project(network, state)
         for row in range(len(state.live)):
             if not state.live[row]:
@@ -179,7 +186,7 @@ def _draw(network: Any, state: Any, rule: Any, tokens: Any, logprobs: Any) -> No
 def _charge(network: Any, state: Any, tokens: Any, costs: Any) -> None:
     logits = state.logits[0, : len(state.weights)]
     for t in range(len(tokens)):
-        _consume(network, state)
+        _consume(network.options, network, state)
         _project(network, state)
         largest = logits.max()
         total = 0.0
@@ -192,45 +199,45 @@ def _charge(network: Any, state: Any, tokens: Any, costs: Any) -> None:
 @compiled
 def _read(network: Any, state: Any, tokens: Any) -> None:
     for token in tokens:
-        _consume(network, state)
+        _consume(network.options, network, state)
         for row in range(len(state.live)):
             state.token[row] = token
 
 
-@compiled
-def _consume(network: Any, state: Any) -> None:
-    """Feed each live row's pending token through the layers."""
+def _consume(options: Any, network: Any, state: Any) -> None:
+    """Feed each live row's pending token through the layers, by what options their cells have."""
+    raise NotImplementedError
+
+
+def _step_plainly(options: Plain, network: Any, state: Any) -> None:
     for row in range(len(state.live)):
         if state.live[row]:
             token = state.token[row]
             if not state.known[token]:
                 _make_known(network, state, token)
             if token == EOS:
-                _forget(state, row)
-            _copy(state.table[token], state.from_input[row])
+                forget(state, row)
+            copy(state.table[token], state.from_input[row])
     for layer in range(state.hidden.shape[0]):
         if layer > 0:
             for row in range(len(state.live)):
-                _copy(network.input_bias[layer], state.from_input[row])
+                copy(network.input_bias[layer], state.from_input[row])
             below = state.hidden[layer - 1]
-            _multiply(below, network.inputs, layer - 1, state.digits, state.live, state.from_input)
+            multiply(below, network.inputs, layer - 1, state.digits, state.live, state.from_input)
         for row in range(len(state.live)):
-            _copy(network.recurrent_bias[layer], state.from_hidden[row])
+            copy(network.recurrent_bias[layer], state.from_hidden[row])
         before = state.hidden[layer]
-        _multiply(before, network.recurrent, layer, state.digits, state.live, state.from_hidden)
+        multiply(before, network.recurrent, layer, state.digits, state.live, state.from_hidden)
         for row in range(len(state.live)):
             if state.live[row]:
                 hidden, memory = state.hidden[layer, row], state.memory[layer, row]
-                _update(network.gates, state.from_input[row], state.from_hidden[row], hidden, memory)
+                update(network.gates, state.from_input[row], state.from_hidden[row], hidden, memory)
 
 
-@compiled
-def _forget(state: Any, row: Any) -> None:
-    """Zero a row's state: at a document's edge, what came before does not matter."""
-    for layer in range(state.hidden.shape[0]):
-        for j in range(state.hidden.shape[2]):
-            state.hidden[layer, row, j] = ZERO
-            state.memory[layer, row, j] = ZERO
+@overload(_consume, strict=False, jit_options={"error_model": "numpy"})
+def _choose(options: Any, network: Any, state: Any) -> Any:
+    """Compile the step into its caller: another function in between would take a second more to compile."""
+    return {Plain: _step_plainly, Options: step_with_options}[options.instance_class]
 
 
 @compiled
@@ -238,7 +245,7 @@ def _make_known(network: Any, state: Any, token: Any) -> None:
     """Compute a token's row of the table of layer 0."""
     row = state.table[token : token + 1]
     vector = network.embedding[token : token + 1]
-    _multiply(vector, network.first, 0, state.embedding_digits, ONE_ROW, row)
+    multiply(vector, network.first, 0, state.embedding_digits, ONE_ROW, row)
     for j in range(network.input_bias.shape[1]):
         row[0, j] = fma(row[0, j], network.embedding_scale[token], network.input_bias[0, j])
     state.known[token] = True
@@ -248,9 +255,9 @@ def _make_known(network: Any, state: Any, token: Any) -> None:
 def _project(network: Any, state: Any) -> None:
     """Compute the logits from the top layer's hidden state."""
     for row in range(len(state.live)):
-        _copy(network.head_bias, state.logits[row])
+        copy(network.head_bias, state.logits[row])
     top = state.hidden[state.hidden.shape[0] - 1]
-    _multiply(top, network.head, 0, state.digits, state.live, state.logits)
+    multiply(top, network.head, 0, state.digits, state.live, state.logits)
     for row in range(len(state.live)):
         if state.live[row]:
             _divide_among_clusters(state.logits[row], network.clusters)
@@ -269,78 +276,3 @@ def _divide_among_clusters(logits: Any, clusters: Any) -> None:
         shift = logits[vocab + number] - largest - np.float32(np.log(total))
         for v in range(len(tokens)):
             tokens[v] += shift
-
-
-@compiled
-def _copy(source: Any, target: Any) -> None:
-    for j in range(len(source)):
-        target[j] = source[j]
-
-
-@compiled
-def _multiply(vectors: Any, matrices: Any, index: Any, digits: Any, live: Any, out: Any) -> None:
-    """Add the products of the live rows of `vectors`, within ±1, with one of the matrices to `out`."""
-    if len(matrices.floats):
-        _add_product(vectors, matrices.floats[index], out, live)
-        return
-    for row in range(len(live)):
-        if live[row]:
-            write_digits(vectors[row], digits[row])
-    values, scales, corrections = matrices.values, matrices.scales, matrices.corrections
-    add_int8_product(digits, values[index], scales[index], corrections[index], out, live)
-
-
-@compiled
-def _add_product(vectors: Any, matrix: Any, out: Any, live: Any) -> None:
-    """Add vectors @ matrix to `out` in the live rows: (B, K) @ (K, R) -> (B, R), terms in the order of K.
-
-    The matrix comes in tiles of columns, (R/W, K, W), so that a tile's rows stay in the nearest cache while
-    all sequences use them.
-    """
-    tiles, depth, width = matrix.shape
-    for tile in range(tiles):
-        start = tile * width
-        for k in range(0, depth, DEPTH):
-            for row in range(len(live)):
-                if not live[row]:
-                    continue
-                x0, x1, x2, x3 = (
-                    vectors[row, k],
-                    vectors[row, k + 1],
-                    vectors[row, k + 2],
-                    vectors[row, k + 3],
-                )
-                x4, x5, x6 = vectors[row, k + 4], vectors[row, k + 5], vectors[row, k + 6]
-                x7 = vectors[row, k + 7]
-                for r in range(width):
-                    total = fma(matrix[tile, k, r], x0, out[row, start + r])
-                    total = fma(matrix[tile, k + 1, r], x1, total)
-                    total = fma(matrix[tile, k + 2, r], x2, total)
-                    total = fma(matrix[tile, k + 3, r], x3, total)
-                    total = fma(matrix[tile, k + 4, r], x4, total)
-                    total = fma(matrix[tile, k + 5, r], x5, total)
-                    total = fma(matrix[tile, k + 6, r], x6, total)
-                    out[row, start + r] = fma(matrix[tile, k + 7, r], x7, total)
-
-
-@compiled
-def _update(gates: Any, from_input: Any, from_hidden: Any, hidden: Any, memory: Any) -> None:
-    """Squash the gates of one sequence and update its hidden state (and memory), each (H,), in place."""
-    size = len(hidden)
-    if gates == LSTM:
-        for j in range(size):
-            i = sigmoid(from_input[j] + from_hidden[j])
-            f = sigmoid(from_input[size + j] + from_hidden[size + j])
-            g = tanh(from_input[2 * size + j] + from_hidden[2 * size + j])
-            o = sigmoid(from_input[3 * size + j] + from_hidden[3 * size + j])
-            memory[j] = f * memory[j] + i * g
-            hidden[j] = o * tanh(memory[j])
-    elif gates == GRU:
-        for j in range(size):
-            r = sigmoid(from_input[j] + from_hidden[j])
-            z = sigmoid(from_input[size + j] + from_hidden[size + j])
-            n = tanh(from_input[2 * size + j] + r * from_hidden[2 * size + j])
-            hidden[j] = n + z * (hidden[j] - n)
-    else:
-        for j in range(size):
-            hidden[j] = tanh(from_input[j] + from_hidden[j])

@@ -5,6 +5,7 @@ i, f, g, o; GRU r, z, n; RNN 1) in torch's order, C clusters of rare tokens. Wha
 no part: a padded unit of any cell stays at zero. Layers of fewer units than the largest are padded as well.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,39 @@ class Matrices(NamedTuple):
         return max(int(self.floats.shape[1] * self.floats.shape[3]), int(self.scales.shape[1]))
 
 
+class Plain(NamedTuple):
+    """A network whose cells have no options."""
+
+    options: int = 0
+
+
+class Options(NamedTuple):
+    """What a mogrifier and layer normalisation add to a network; see `seqgen.kernels.stepped`.
+
+    Factors of low rank are multiplied out, which takes more work a step than they would and rounds once.
+
+    Attributes:
+        rounds: N, 0 without a mogrifier.
+        first_inputs: Gates of layer 0's input by its state, N/2 rounded up, of H inputs and E outputs.
+        first_states: Gates of its state by its input, N/2 rounded down, of E inputs and H outputs.
+        inputs, states: The same for the layers above, L-1 times as many, of H inputs and H outputs.
+        units: 1 for each unit of each gate and 0 for its padding, (G*H,).
+        input_gain, recurrent_gain: (L, G*H); empty without layer normalisation.
+        memory_gain, memory_bias: (L, H); empty but for an LSTM with layer normalisation.
+    """
+
+    rounds: int
+    first_inputs: Matrices
+    first_states: Matrices
+    inputs: Matrices
+    states: Matrices
+    units: Floats
+    input_gain: Floats
+    recurrent_gain: Floats
+    memory_gain: Floats
+    memory_bias: Floats
+
+
 class Network(NamedTuple):
     """Weights as the kernel reads them.
 
@@ -55,6 +89,7 @@ class Network(NamedTuple):
         head: 1 of H inputs and V + C outputs; those of the clusters come last.
         head_bias: (V + C padded,).
         clusters: Where each cluster begins, and V, (C + 1,); C is 0 where all tokens share one softmax.
+        options: Of the cells.
     """
 
     gates: int
@@ -68,13 +103,15 @@ class Network(NamedTuple):
     head: Matrices
     head_bias: Floats
     clusters: NDArray[np.int64]
+    options: Plain | Options
 
 
 def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network:
     """Arrange the weights of a trained network for the kernel.
 
     Args:
-        weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...
+        weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...; names
+            also tell which options the cells have.
         cell: "lstm", "gru" or "rnn".
         exact: Keep the weights in float32; otherwise they are rounded to int8, where a matrix is not too deep
             for it.
@@ -85,9 +122,9 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
     if cell not in CELLS:
         raise ValueError(f"unknown cell {cell!r}; known: {', '.join(CELLS)}")
     gates = CELLS[cell]
-    _check(weights, gates)
-    layers, depth = range(_layer_count(weights)), weights["embedding.weight"].shape[1]
-    hidden = max(len(weights[f"encoder.{layer}.weight_hh"]) // gates for layer in layers)
+    sizes = _hidden_sizes(weights)
+    _check(weights, gates, sizes)
+    layers, hidden, depth = range(len(sizes)), max(sizes), weights["embedding.weight"].shape[1]
     head, head_bias, clusters = _whole_head(weights)
 
     def each(name: str, which: range, inputs: int = 1) -> list[Floats]:
@@ -107,21 +144,70 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network
         head=_matrices([_pad(_pad(head.T, 0, hidden), 1)], exact=exact),
         head_bias=_pad(head_bias, 0),
         clusters=clusters,
+        options=_options(weights, gates, exact=exact),
     )
 
 
-def _layer_count(weights: Mapping[str, Floats]) -> int:
-    return max(1, sum(name.endswith(".weight_hh") for name in weights))
+def _hidden_sizes(weights: Mapping[str, Floats]) -> list[int]:
+    """Return how many units each layer has, by what reads them: the next layer, or the output layer."""
+    layers = max(1, sum(name.endswith(".weight_hh") for name in weights))
+    heads = ("head.short.weight", "head.weight", "embedding.weight")
+    head = next(name for name in heads if name in weights)
+    readers = [*(f"encoder.{layer}.weight_ih" for layer in range(1, layers)), head]
+    return [weights[name].shape[1] for name in readers]
 
 
-def _check(weights: Mapping[str, Floats], gates: int) -> None:
+def _options(weights: Mapping[str, Floats], gates: int, *, exact: bool) -> Plain | Options:
+    sizes = _hidden_sizes(weights)
+    layers, hidden = range(len(sizes)), sizes[0]
+    rounds, normalised = _rounds(weights), "encoder.0.norm.gain_ih" in weights
+    if not (rounds or normalised):
+        return Plain()
+
+    def each(name: str, parts: int) -> Floats:
+        if f"encoder.0.norm.{name}" not in weights:
+            return np.zeros((0, 0), np.float32)
+        vectors = [weights[f"encoder.{layer}.norm.{name}"] for layer in layers]
+        return np.concatenate([_gate_columns(vector, parts, hidden, 0) for vector in vectors])
+
+    gating = [
+        [_pad(_pad(_gating(weights, layer, number).T, 0), 1) for number in range(rounds)] for layer in layers
+    ]
+    return Options(
+        rounds=rounds,
+        first_inputs=_matrices(gating[0][::2], exact=exact),
+        first_states=_matrices(gating[0][1::2], exact=exact),
+        inputs=_matrices([matrix for layer in gating[1:] for matrix in layer[::2]], exact=exact),
+        states=_matrices([matrix for layer in gating[1:] for matrix in layer[1::2]], exact=exact),
+        units=_gate_columns(np.ones(gates * hidden, np.float32), gates, hidden, 0)[0],
+        input_gain=each("gain_ih", gates),
+        recurrent_gain=each("gain_hh", gates),
+        memory_gain=each("gain_c", 1),
+        memory_bias=each("bias_c", 1),
+    )
+
+
+def _rounds(weights: Mapping[str, Floats]) -> int:
+    """Count the rounds of the mogrifier by the names of its first factors."""
+    first = re.compile(r"encoder\.0\.mogrifier\.\d+\.0")
+    return sum(first.fullmatch(name) is not None for name in weights)
+
+
+def _gating(weights: Mapping[str, Floats], layer: int, number: int) -> Floats:
+    """Return the matrix of a mogrifier's round, (R, K); the product of its factors if it has two."""
+    name = f"encoder.{layer}.mogrifier.{number}"
+    left, right = weights[f"{name}.0"], weights.get(f"{name}.1")
+    return left if right is None else left @ right
+
+
+def _check(weights: Mapping[str, Floats], gates: int, sizes: Sequence[int]) -> None:
     vocab, below = weights["embedding.weight"].shape
     expected: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab, below)}
-    for index in range(_layer_count(weights)):
-        hidden = len(weights[f"encoder.{index}.weight_hh"]) // gates
+    for index, hidden in enumerate(sizes):
         expected[f"encoder.{index}.weight_ih"] = (gates * hidden, below)
         expected[f"encoder.{index}.weight_hh"] = (gates * hidden, hidden)
         expected[f"encoder.{index}.bias_ih"] = expected[f"encoder.{index}.bias_hh"] = (gates * hidden,)
+        expected |= _expected_options(weights, index, gates, hidden, below)
         below = hidden
     for name, shape in (expected | _head_shapes(weights, vocab, below)).items():
         if name not in weights or weights[name].shape != shape:
@@ -169,6 +255,27 @@ def _whole_head(weights: Mapping[str, Floats]) -> tuple[Floats, Floats, NDArray[
     bounds = np.cumsum([first, *map(len, rows)])
     whole = np.concatenate([short[:first], *rows, short[first:]])
     return whole, np.concatenate([bias[:first], *biases, bias[first:]]), bounds.astype(np.int64)
+
+
+def _expected_options(
+    weights: Mapping[str, Floats], layer: int, gates: int, hidden: int, inputs: int
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what belongs to a layer's options."""
+    expected: dict[str, tuple[int, ...]] = {}
+    if "encoder.0.norm.gain_ih" in weights:
+        name = f"encoder.{layer}.norm"
+        expected[f"{name}.gain_ih"] = expected[f"{name}.gain_hh"] = (gates * hidden,)
+        if gates == CELLS["lstm"]:
+            expected[f"{name}.gain_c"] = expected[f"{name}.bias_c"] = (hidden,)
+    for number in range(_rounds(weights)):
+        name = f"encoder.{layer}.mogrifier.{number}"
+        rows, columns = (hidden, inputs) if number % 2 else (inputs, hidden)
+        if "encoder.0.mogrifier.0.1" in weights:
+            rank = weights["encoder.0.mogrifier.0.1"].shape[0]
+            expected |= {f"{name}.0": (rows, rank), f"{name}.1": (rank, columns)}
+        else:
+            expected[f"{name}.0"] = (rows, columns)
+    return expected
 
 
 def _powers_above(values: Floats) -> Floats:

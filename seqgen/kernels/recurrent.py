@@ -136,6 +136,16 @@ class Dropout(NamedTuple):
         shares = [self.inputs, *[self.hidden] * (layers - 1), self.outputs]
         return [dropout_mask(seed, site, share, locked=self.locked) for site, share in enumerate(shares)]
 
+    def of_weights(
+        self, embedding: Tensor, recurrent: Sequence[Tensor], seed: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the embedding (V, E) without dropped words, and each layer's W_hh without dropped ones."""
+        if self.embedding:
+            words = dropout_mask(seed, _EMBEDDING_SITE, self.embedding)
+            embedding = embedding * mask_values(embedding.shape[:1], words, embedding.device).unsqueeze(1)
+        masks = [dropout_mask(seed, _WEIGHT_SITE + index, self.weights) for index in range(len(recurrent))]
+        return embedding, [drop(weight, mask) for weight, mask in zip(recurrent, masks, strict=True)]
+
 
 NO_DROPOUT = Dropout()
 _EMBEDDING_SITE, _WEIGHT_SITE = 1 << 16, 1 << 17
@@ -174,14 +184,8 @@ def recurrent_stack(
         Features (T, B, H), on a CPU in `precision`, and the state after the last step.
     """
     input_mask, *masks = dropout.masks(seed, len(layers))
-    if dropout.embedding:
-        words = dropout_mask(seed, _EMBEDDING_SITE, dropout.embedding)
-        embedding = embedding * mask_values(embedding.shape[:1], words, embedding.device).unsqueeze(1)
-    if dropout.weights:
-        layers = [
-            (w_ih, drop(w_hh, dropout_mask(seed, _WEIGHT_SITE + index, dropout.weights)), *biases)
-            for index, (w_ih, w_hh, *biases) in enumerate(layers)
-        ]
+    embedding, recurrent = dropout.of_weights(embedding, [weights[1] for weights in layers], seed)
+    layers = [(w_ih, w_hh, *biases) for (w_ih, _, *biases), w_hh in zip(layers, recurrent, strict=True)]
     if choose_implementation(embedding.device, precision) is Implementation.TORCH:
         features = drop(functional.embedding(token_ids, embedding), input_mask)  # (T, B) -> (T, B, E)
         return _reference_stack(cell, features, layers, state, resets, masks, precision)

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import ModelConfig
-from seqgen.kernels.recurrent import Dropout
-from seqgen.networks.encoders import RecurrentEncoder, State
+from seqgen.networks.encoders import State
 from seqgen.networks.heads import make_head
+from seqgen.networks.stepped import make_encoder
 
 
 class LanguageModel(nn.Module):
@@ -20,21 +20,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, config.embedding_size)
-        self.encoder = RecurrentEncoder(
-            config.cell,
-            layers=config.layers,
-            embedding_size=config.embedding_size,
-            hidden_size=config.hidden_size,
-            dropout=Dropout(
-                inputs=config.input_dropout,
-                hidden=config.dropout,
-                outputs=config.dropout,
-                embedding=config.embedding_dropout,
-                weights=config.weight_drop,
-                locked=config.locked_dropout,
-            ),
-            output_size=config.embedding_size if config.tied else config.hidden_size,
-        )
+        self.encoder = make_encoder(config)
         self.head = make_head(config, self.encoder.output_size, self.embedding)
 
     def initial_state(self, batch_size: int) -> State:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from seqgen.config import Config
+from seqgen.config import Config, ModelConfig
 from seqgen.training.budget import budget_text
 
 
@@ -15,7 +15,8 @@ def model_card(
     lines = [
         f"# {name}",
         "",
-        f"A {model.cell.upper()} of {model.layers} × {model.hidden_size} units ({parameters:,} parameters)",
+        f"A {model.cell.upper()} of {model.layers} × {model.hidden_size} units"
+        f"{''.join(f', {option}' for option in cell_options(model))} ({parameters:,} parameters)",
         f"over {config.vocab.level} tokens, trained with seqgen for {budget_text(training)}.",
         "",
         f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
@@ -29,6 +30,13 @@ def model_card(
         *_score_table(scores),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def cell_options(model: ModelConfig) -> list[str]:
+    """Name the options of a model's cells, such as "mogrifier of 5 rounds"; empty where they are plain."""
+    rank = f" of rank {model.mogrifier_rank}" if model.mogrifier_rank else ""
+    mogrifier = [f"mogrifier of {model.mogrifier} rounds{rank}"] if model.mogrifier else []
+    return mogrifier + ["layer normalisation"] * model.layer_norm
 
 
 def _score_table(scores: Mapping[str, Any]) -> list[str]:

@@ -147,6 +147,20 @@ def test_ctrl_c_saves_and_leaves_with_130(text, tmp_path):
     assert load_artifact(tmp_path / "m").weights()
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_model_of_cells_with_options_is_trained_sampled_and_evaluated(text, tmp_path, capsys, cell):
+    options = ["--cell", cell, "--mogrifier", "3", "--mogrifier-rank", "4", "--layer-norm"]
+    assert train(text, tmp_path / "m", "--epochs", "2", *options) == 0
+    assert f"{cell} 2 x 16, mogrifier of 3 rounds of rank 4, layer normalisation, " in capsys.readouterr().err
+    assert "mogrifier of 3 rounds of rank 4" in (tmp_path / "m" / "README.md").read_text()
+    for exact in ([], ["--exact"]):
+        assert run(["sample", str(tmp_path / "m"), "--length", "20", "--seed", "1", *exact]) == 0
+        assert capsys.readouterr().out
+    stored = load_artifact(tmp_path / "m").scores["valid"]["loss_nats"]
+    assert run(["evaluate", str(tmp_path / "m"), "--device", "cpu"]) == 0
+    assert f"nats per token  {stored:.4f}" in capsys.readouterr().out
+
+
 def test_evaluate_reads_the_validation_part_of_the_models_own_corpus(text, tmp_path, capsys):
     train(text, tmp_path / "m", "--epochs", "1")
     stored = load_artifact(tmp_path / "m").scores["valid"]

@@ -8,7 +8,9 @@ from seqgen.sampling.filters import draw, probabilities
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-def random_weights(cell, *, vocab=11, embedding=5, hidden=9, layers=2, seed=0, spread=1.0):
+def random_weights(
+    cell, *, vocab=11, embedding=5, hidden=9, layers=2, seed=0, spread=1.0, rounds=0, rank=0, norm=False
+):
     """Return weights by the names of an artifact, all sizes different unless asked otherwise."""
     generator = np.random.default_rng(seed)
 
@@ -22,7 +24,24 @@ def random_weights(cell, *, vocab=11, embedding=5, hidden=9, layers=2, seed=0, s
         weights[f"encoder.{layer}.weight_hh"] = normal(rows, hidden)
         weights[f"encoder.{layer}.bias_ih"] = normal(rows)
         weights[f"encoder.{layer}.bias_hh"] = normal(rows)
-    return weights | {"head.weight": 4 * normal(vocab, hidden), "head.bias": normal(vocab)}
+    weights |= {"head.weight": 4 * normal(vocab, hidden), "head.bias": normal(vocab)}
+    for layer in range(layers):
+        sizes = hidden if layer else embedding, hidden
+        for number in range(rounds):
+            rows, columns = sizes[:: -1 if number % 2 else 1]
+            shapes = [(rows, rank), (rank, columns)] if rank else [(rows, columns)]
+            for index, shape in enumerate(shapes):
+                weights[f"encoder.{layer}.mogrifier.{number}.{index}"] = normal(*shape)
+        if norm:
+            for name, size in norm_sizes(cell, hidden).items():
+                weights[f"encoder.{layer}.norm.{name}"] = name.startswith("gain") + normal(size)
+    return weights
+
+
+def norm_sizes(cell, hidden):
+    gates = GATES[cell] * hidden
+    of_memory = {"gain_c": hidden, "bias_c": hidden} if cell == "lstm" else {}
+    return {"gain_ih": gates, "gain_hh": gates, **of_memory}
 
 
 def fixed_distribution(logits):
@@ -49,11 +68,32 @@ class PlainDecoder:
         features = self.weights["embedding.weight"][token]
         for layer in range(self.layers):
             features = self._step(layer, features)
-        return self._product("head.weight", features) + self.weights["head.bias"]
+        return self._product(self.weights["head.weight"], features) + self.weights["head.bias"]
 
-    def _product(self, name, vector):
+    def _rounds(self, layer):
+        """Return the matrices of a layer's mogrifier, factors multiplied out."""
+        matrices = []
+        while (name := f"encoder.{layer}.mogrifier.{len(matrices)}") + ".0" in self.weights:
+            left, right = self.weights[f"{name}.0"], self.weights.get(f"{name}.1")
+            matrices.append(left if right is None else left @ right)
+        return matrices
+
+    def _mogrify(self, rounds, features, hidden):
+        for number, matrix in enumerate(rounds):
+            if number % 2 == 0:
+                features = features * 2 * _sigmoid(self._scaled_product(matrix, hidden))
+            else:
+                hidden = hidden * 2 * _sigmoid(self._scaled_product(matrix, features))
+        return features, hidden
+
+    def _scaled_product(self, weights, vector, *, scaled=True):
+        """Multiply with a vector that is divided by a power of two first, so that it lies within ±1."""
+        largest = np.abs(vector).max()
+        scale = np.exp2(np.ceil(np.log2(largest))) if scaled and largest > 0 else 1.0
+        return scale * self._product(weights, vector / scale)
+
+    def _product(self, weights, vector):
         """Return weights times a hidden state, of 8 bits a row and 12 bits if they are rounded."""
-        weights = self.weights[name]
         if self.exact:
             return weights @ vector
         scales = np.abs(weights).max(axis=1) / 127
@@ -64,13 +104,23 @@ class PlainDecoder:
         def weight(name):
             return self.weights[f"encoder.{layer}.{name}"]
 
-        scale = 1.0 if layer else np.exp2(np.ceil(np.log2(np.abs(features).max())))
-        from_input = scale * self._product(f"encoder.{layer}.weight_ih", features / scale) + weight("bias_ih")
-        from_hidden = self._product(f"encoder.{layer}.weight_hh", self.hidden[layer]) + weight("bias_hh")
+        rounds = self._rounds(layer)
+        normed = f"encoder.{layer}.norm.gain_ih" in self.weights
+        optional = bool(rounds) or normed
+        features, hidden = self._mogrify(rounds, features, self.hidden[layer])
+        from_input = self._scaled_product(weight("weight_ih"), features, scaled=optional or layer == 0)
+        from_hidden = self._scaled_product(weight("weight_hh"), hidden, scaled=optional)
+        if normed:
+            from_input = weight("norm.gain_ih") * _normalised(from_input)
+            from_hidden = weight("norm.gain_hh") * _normalised(from_hidden)
+        from_input, from_hidden = from_input + weight("bias_ih"), from_hidden + weight("bias_hh")
         if self.cell == "lstm":
             i, f, g, o = np.split(from_input + from_hidden, 4)
             self.memory[layer] = _sigmoid(f) * self.memory[layer] + _sigmoid(i) * np.tanh(g)
-            self.hidden[layer] = _sigmoid(o) * np.tanh(self.memory[layer])
+            shown = self.memory[layer]
+            if normed:
+                shown = weight("norm.gain_c") * _normalised(shown) + weight("norm.bias_c")
+            self.hidden[layer] = _sigmoid(o) * np.tanh(shown)
         elif self.cell == "gru":
             (r, z, n), (hr, hz, hn) = np.split(from_input, 3), np.split(from_hidden, 3)
             n = np.tanh(n + _sigmoid(r + hr) * hn)
@@ -79,6 +129,10 @@ class PlainDecoder:
         else:
             self.hidden[layer] = np.tanh(from_input + from_hidden)
         return self.hidden[layer]
+
+
+def _normalised(x):
+    return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
 
 def _sigmoid(x):

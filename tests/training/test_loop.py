@@ -17,11 +17,13 @@ def corpus():
     return MemoryCorpus(sentences(300))
 
 
-def settings(cell="gru", **training):
+def settings(cell="gru", *, options=None, **training):
     return build_config(
         {
             "vocab": {"level": "char"},
-            "model": {"cell": cell, "hidden_size": 24, "embedding_size": 10, "dropout": 0.1},
+            "model": {
+                "cell": cell, "hidden_size": 24, "embedding_size": 10, "dropout": 0.1, **(options or {}),
+            },
             "training": {
                 "epochs": 2, "batch_size": 8, "bptt": 20, "learning_rate": 1e-2, "warmup_steps": 3,
                 "device": "cpu", "validations": 4, **training,
@@ -52,9 +54,13 @@ def test_training_learns_more_than_letter_frequencies(corpus, tmp_path):
     assert load_artifact(tmp_path / "m").scores["valid"]["protocol"] == "carried"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpus, tmp_path, cell):
-    config = settings(cell)
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [("lstm", {}), ("gru", {}), ("rnn", {}), ("lstm", {"mogrifier": 2, "layer_norm": True})],
+    ids=str,
+)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpus, tmp_path, cell, options):
+    config = settings(cell, options=options)
     whole = run(corpus, tmp_path / "whole", config)
     for cut in (len(whole) // 3, len(whole) // 2 + 1):
         path = tmp_path / f"cut{cut}"
