@@ -24,7 +24,7 @@ from seqgen.kernels.recurrent import choose_precision
 PARTS: dict[str, tuple[Any, str]] = {
     "input projections (GEMM)": (layer.Layer, "_project"),
     "loops over time: products and pointwise": (layer.Layer, "_together"),
-    "turning gradients": (layer.Layer, "_turn"),
+    "turning gradients": (layer, "_turn_all"),
     "weight and input gradients (GEMM)": (layer.Layer, "input_and_weight_gradients"),
     "head and loss": (loss._Pass, "run"),
     "clipping": (torch.nn.utils, "clip_grad_norm_"),

@@ -9,7 +9,7 @@ on them.
 The same inputs give the same bits in every run, whatever the number of threads the loops have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -341,23 +341,25 @@ class Layer:
         parts += [self.gates if with_last else self.gates[:, : self.cell.joint * self.padding.full]]
         steps = -(-self.rows // BLOCK) * BLOCK
         turned = self.workspace.take(sum(part.shape[1] for part in parts), steps, dtype=self.precision)
-        first = 0
+        pairs, first = [], 0
         for part in parts:
             part[self.rows : steps] = 0.0  # torch's GEMM reads on to the next pair, and NaN times 0 is NaN
-            self._turn(part[:steps], turned[first : first + part.shape[1]])
+            pairs.append((_array(part[:steps]), _array(turned[first : first + part.shape[1]])))
             first += part.shape[1]
+        _turn_all(pairs)
         return turned
 
-    def _turn(self, matrix: Tensor, turned: Tensor) -> None:
-        """Write (R, C), multiples of BLOCK, as (C, R)."""
-        source, target = _array(matrix), _array(turned)
-        threads = torch.get_num_threads()
 
-        def work(thread: int, _barrier: Barrier) -> None:
-            begin, end = share(len(target) // BLOCK, thread, threads)
-            turn(source, begin * BLOCK, end * BLOCK, target)
+def _turn_all(pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Write each matrix (R, C), multiples of BLOCK, as (C, R) into its companion."""
+    threads = torch.get_num_threads()
 
-        run_together(work, threads)
+    def work(thread: int, _barrier: Barrier) -> None:
+        for source, turned in pairs:
+            begin, end = share(len(turned) // BLOCK, thread, threads)
+            turn(source, begin * BLOCK, end * BLOCK, turned)
+
+    run_together(work, threads)
 
 
 def _array(tensor: Tensor) -> Any:

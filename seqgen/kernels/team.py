@@ -16,7 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
@@ -125,7 +125,7 @@ def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="seqgen-kernel")
 
 
-@compiled
+@register_jitable  # plain in Python: a compiled call would wait there for the interpreter lock
 def share(items: int, thread: int, threads: int) -> tuple[int, int]:
     """Return the first of this thread's items and the one after its last."""
     return items * thread // threads, items * (thread + 1) // threads
