@@ -6,16 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqgen.cli.adapting import (
+    AdaptOptions,
+    CacheLambda,
+    CacheSize,
+    CacheTheta,
+    Dynamic,
+    DynamicDecay,
+    DynamicRate,
+    DynamicSegment,
+    DynamicUpdate,
+    choose_adaptation,
+)
 from seqgen.cli.console import notice
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from seqgen.artifacts import Artifact
     from seqgen.data.index import TokenIndex
-    from seqgen.evaluation import Score
+    from seqgen.evaluation.adapt import Adaptation
+    from seqgen.evaluation.losses import Losses
+    from seqgen.networks.tasks import LanguageModel
 
 _CORPUS = typer.Argument(help="What to predict; without it, a part of the corpus the model was trained on.")
 
@@ -26,6 +37,14 @@ def evaluate(
     part: Annotated[str, typer.Option(help="train, valid or test: of the model's own corpus.")] = "valid",
     protocol: Annotated[str, typer.Option(help="carried, or windows:N: a fresh state every N.")] = "carried",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    cache: CacheSize = None,
+    cache_theta: CacheTheta = None,
+    cache_lambda: CacheLambda = None,
+    dynamic: Dynamic = False,
+    dynamic_rate: DynamicRate = None,
+    dynamic_decay: DynamicDecay = None,
+    dynamic_update: DynamicUpdate = None,
+    dynamic_segment: DynamicSegment = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
@@ -34,19 +53,58 @@ def evaluate(
     """Score a model: nats per token, perplexity, bits per character, byte or note.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.
+    With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part.
 
     Example: seqgen evaluate models/pydoc --part test
     """
-    from seqgen.artifacts import load_artifact
+    options = AdaptOptions(
+        cache=cache,
+        cache_theta=cache_theta,
+        cache_lambda=cache_lambda,
+        dynamic=dynamic,
+        dynamic_rate=dynamic_rate,
+        dynamic_decay=dynamic_decay,
+        dynamic_update=dynamic_update,
+        dynamic_segment=dynamic_segment,
+    )
+    if options.wanted and protocol != "carried":
+        raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
+    _evaluate(model, corpus, part, protocol, device, options, as_json=as_json, per_token=per_token)
 
-    artifact = load_artifact(model)
+
+def _evaluate(
+    path: Path,
+    corpus: list[str] | None,
+    part: str,
+    protocol: str,
+    device: str,
+    options: AdaptOptions,
+    *,
+    as_json: bool,
+    per_token: bool,
+) -> None:
+    from seqgen.artifacts import load_artifact
+    from seqgen.evaluation import restore_model
+
+    artifact = load_artifact(path)
     index, part = _what_to_predict(artifact, corpus, part)
     if not index.counts(part)["tokens"]:
         raise CorpusError(f"the {part} part is empty; name a corpus, or another --part")
+    model = restore_model(artifact, device)
+    adaptation, tuned_on = None, None
+    if options.wanted:
+        adaptation, tuned_on = choose_adaptation(model, _own_index(artifact), options)
+    if tuned_on and part == "valid":
+        notice("tuned on the part that is scored here; --part test gives the fair score")
+    losses = _losses(model, index, part, protocol, adaptation)
     if per_token:
-        _print_tokens(artifact, index, part, protocol, device)
+        _print_tokens(index, part, losses)
         return
-    _print_score(_score(artifact, index, part, protocol, device), index.counts(part), as_json)
+    record = _score(index, part, losses, adaptation.protocol if adaptation else protocol)
+    if adaptation:
+        static = _score(index, part, _losses(model, index, part, protocol, None), protocol)
+        record |= {**adaptation.record(), "tuned_on": tuned_on, "static": static}
+    _print_score(record, as_json)
 
 
 def _what_to_predict(artifact: "Artifact", corpus: list[str] | None, part: str) -> "tuple[TokenIndex, str]":
@@ -62,6 +120,13 @@ def _what_to_predict(artifact: "Artifact", corpus: list[str] | None, part: str) 
         everything = replace(artifact.config.index, split=(0.0, 0.0, 100.0))
         config = replace(artifact.config, index=everything)
         return ensure_index(corpus, config, tokenizer=artifact.tokenizer, notify=notice), "test"
+    return _own_index(artifact), part
+
+
+def _own_index(artifact: "Artifact") -> "TokenIndex":
+    """Return the index of the corpus that a model was trained on."""
+    from seqgen.data.indexing import ensure_index
+
     index = ensure_index(
         artifact.source["corpus"], artifact.config, tokenizer=artifact.tokenizer, notify=notice
     )
@@ -70,72 +135,78 @@ def _what_to_predict(artifact: "Artifact", corpus: list[str] | None, part: str) 
             f"{artifact.path}: its corpus {' '.join(artifact.source['corpus'])} has changed since; "
             "name a corpus to evaluate on"
         )
-    return index, part
+    return index
 
 
-def _score(artifact: "Artifact", index: "TokenIndex", part: str, protocol: str, device: str) -> "Score":
-    from seqgen.evaluation import evaluate, restore_model, units_of
+def _losses(
+    model: "LanguageModel", index: "TokenIndex", part: str, protocol: str, adaptation: "Adaptation | None"
+) -> "Iterator[Losses]":
+    from seqgen.data.batches import segments
+    from seqgen.evaluation import stream_losses
 
-    return evaluate(
-        restore_model(artifact, device),
-        index.tokens(part),
-        index.documents(part),
-        protocol=protocol,
-        units=units_of(index.counts(part)),
-    )
+    tokens = index.tokens(part)
+    if adaptation:
+        return adaptation.losses(model, tokens)
+    return stream_losses(model, tokens, segments(index.documents(part), protocol))
 
 
-def _print_score(score: "Score", counts: dict[str, int], as_json: bool) -> None:
+def _score(index: "TokenIndex", part: str, losses: "Iterator[Losses]", protocol: str) -> dict[str, Any]:
+    from seqgen.evaluation import total_score, units_of
+
+    counts = index.counts(part)
+    score = total_score(losses, protocol=protocol, units=units_of(counts))
+    return {**score.record(), "documents": counts["documents"], "unknown": counts["unknown"]}
+
+
+def _print_score(record: dict[str, Any], as_json: bool) -> None:
     import json
 
-    record = {**score.record(), "documents": counts["documents"], "unknown": counts["unknown"]}
     if as_json:
         print(json.dumps(record))
         return
     rows = {
-        "protocol": score.protocol,
-        "documents": f"{counts['documents']:,}",
-        "tokens": f"{score.tokens:,}",
-        "unknown tokens": f"{counts['unknown']:,}",
-        "nats per token": f"{score.loss_nats:.4f}",
-        "perplexity": f"{score.perplexity:.3f}",
-        **{f"bits per {unit.removesuffix('s')}": f"{bits:.4f}" for unit, bits in score.bits.items()},
+        "protocol": record["protocol"],
+        "documents": f"{record['documents']:,}",
+        "tokens": f"{record['tokens']:,}",
+        "unknown tokens": f"{record['unknown']:,}",
+        **_measures(record),
     }
+    for method in ("dynamic", "cache"):
+        if method in record:
+            rows[method] = ", ".join(f"{name} {value}" for name, value in record[method].items())
+    if "static" in record:
+        rows["tuned on"] = record["tuned_on"] or "nothing, all was given"
+        static = record["static"]
+        rows |= {f"{name}, {static['protocol']}": value for name, value in _measures(static).items()}
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")
 
 
-def _print_tokens(artifact: "Artifact", index: "TokenIndex", part: str, protocol: str, device: str) -> None:
+def _measures(record: dict[str, Any]) -> dict[str, str]:
+    return {
+        "nats per token": f"{record['loss_nats']:.4f}",
+        "perplexity": f"{record['perplexity']:.3f}",
+        **{f"bits per {unit}": f"{bits:.4f}" for unit, bits in record["bits_per"].items()},
+    }
+
+
+def _print_tokens(index: "TokenIndex", part: str, losses: "Iterator[Losses]") -> None:
     import json
-
-    tokens = index.tokens(part)
-    names = index.tokenizer.tokens
-    for number, start, losses in _document_losses(artifact, index, part, protocol, device):
-        for position, nats in enumerate(losses):
-            record: dict[str, Any] = {
-                "document": number,
-                "position": position,
-                "token": names[int(tokens[start + position])],
-                "nats": round(float(nats), 5),
-            }
-            print(json.dumps(record, ensure_ascii=False))
-
-
-def _document_losses(
-    artifact: "Artifact", index: "TokenIndex", part: str, protocol: str, device: str
-) -> "Iterator[tuple[int, int, NDArray[np.float32]]]":
     from itertools import pairwise
 
     import numpy as np
 
-    from seqgen.data.batches import segments
-    from seqgen.evaluation import restore_model, stream_losses
-
-    documents = index.documents(part)
-    losses = np.zeros(len(index.tokens(part)), dtype=np.float32)
-    model = restore_model(artifact, device)
-    for positions, values in stream_losses(model, index.tokens(part), segments(documents, protocol)):
-        losses[positions] = values
-    for number, (start, stop) in enumerate(pairwise(documents)):
-        yield number, int(start), losses[start:stop]
+    tokens, names = index.tokens(part), index.tokenizer.tokens
+    nats = np.zeros(len(tokens), dtype=np.float32)
+    for positions, values in losses:
+        nats[positions] = values
+    for number, (start, stop) in enumerate(pairwise(index.documents(part))):
+        for place in range(int(start), int(stop)):
+            record = {
+                "document": number,
+                "position": place - int(start),
+                "token": names[int(tokens[place])],
+                "nats": round(float(nats[place]), 5),
+            }
+            print(json.dumps(record, ensure_ascii=False))

@@ -6,24 +6,37 @@ A score is only comparable with another of the same protocol, so every score nam
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from seqgen.artifacts import Artifact
-from seqgen.data.batches import EOS, IGNORED, Batch, Integers, Segment, evaluation_batches, segments
-from seqgen.kernels.decode import Decoder
+from seqgen.data.batches import IGNORED, Batch, Integers, Segment, evaluation_batches, segments
 from seqgen.networks.tasks import LanguageModel
 from seqgen.runtime import choose_device
 
-MAX_ROWS = 64
-STEPS = 128
-FEW_ROWS = 6
+MAX_ROWS = 256
+TOKENS_AT_ONCE = 8192
 
 Losses = tuple[Integers, NDArray[np.float32]]
 """Positions in a stream and the losses of the tokens there, in nats."""
+
+
+class Reading(NamedTuple):
+    """What a model made of N tokens of a stream.
+
+    Attributes:
+        positions: Where they stand in the stream, (N,).
+        losses: Their cross-entropies in nats, (N,).
+        features: What the output layer predicted them from, (N, H), on the model's device.
+    """
+
+    positions: Integers
+    losses: NDArray[np.float32]
+    features: Tensor
 
 
 def restore_model(artifact: Artifact, device: str = "auto") -> LanguageModel:
@@ -62,7 +75,8 @@ class Score:
     """How well a model predicts a stream.
 
     Attributes:
-        protocol: `carried` or `windows:N`; see `seqgen.data.batches.segments`.
+        protocol: `carried` or `windows:N`, see `seqgen.data.batches.segments`; where the model adapted as it
+            read, followed by how, such as `carried+cache`.
         tokens: Tokens charged, each once, ends of documents included.
         loss_nats: Mean cross-entropy per token.
         units: What the tokens stand for, by name: chars, bytes, notes.
@@ -93,10 +107,10 @@ class Score:
         return plain
 
 
-def batch_losses(
+def read_batches(
     model: LanguageModel, batches: Iterable[Batch], *, precision: torch.dtype = torch.float32
-) -> Iterator[Losses]:
-    """Yield, batch by batch, the positions of the charged tokens and their losses in nats, both 1-D.
+) -> Iterator[Reading]:
+    """Read batch by batch, as the model stands.
 
     State is carried from batch to batch; rows that begin anew say so in the batch.
     """
@@ -112,10 +126,16 @@ def batch_losses(
                     state = model.initial_state(inputs.shape[1])
                 features, state = model(inputs, state, resets, precision=precision)
                 losses = model.losses(features, targets, precision=precision)
-            charged = batch.targets != IGNORED
-            yield batch.positions[charged], losses.float().cpu().numpy()[charged]
+            yield charged_tokens(batch, losses, features)
     finally:
         model.train(was_training)
+
+
+def charged_tokens(batch: Batch, losses: Tensor, features: Tensor) -> Reading:
+    """Pick the charged tokens of a batch from its losses (T, B) and features (T, B, H)."""
+    charged = batch.targets != IGNORED
+    chosen = features[torch.from_numpy(charged).to(features.device)]  # (T, B, H) -> (N, H)
+    return Reading(batch.positions[charged], losses.float().cpu().numpy()[charged], chosen)
 
 
 def stream_losses(
@@ -125,27 +145,32 @@ def stream_losses(
     *,
     precision: torch.dtype = torch.float32,
 ) -> Iterator[Losses]:
-    """Yield the losses of segments of a stream, by whichever path is faster: see `batch_losses`.
+    """Yield the losses of segments of a stream, side by side so that rows share each matrix product.
 
-    Side by side, many rows share each matrix product. A few long rows, such as one long text with its state
-    carried, leave nothing to share: then the sampler's compiled loop reads them one after the other.
+    A single long row shares its products with the input and with the output layer over all its steps.
     """
-    if len(parts) < FEW_ROWS and model.embedding.weight.device.type == "cpu":
-        yield from _row_losses(model, tokens, parts)
-    else:
-        batches = evaluation_batches(tokens, parts, max_rows=MAX_ROWS, steps=STEPS)
-        yield from batch_losses(model, batches, precision=precision)
+    for reading in read_segments(model, tokens, parts, precision=precision):
+        yield reading.positions, reading.losses
 
 
-def _row_losses(
-    model: LanguageModel, tokens: NDArray[np.unsignedinteger], parts: Sequence[Segment]
-) -> Iterator[Losses]:
-    weights = {name: parameter.detach().float().numpy() for name, parameter in model.named_parameters()}
-    decoder = Decoder(weights, cell=model.encoder.cell)
-    for part in parts:
-        before = int(tokens[part.begin - 1]) if part.begin else EOS
-        losses = decoder.losses(tokens[part.begin : part.stop], before=before)
-        yield np.arange(part.start, part.stop), losses[part.start - part.begin :].astype(np.float32)
+def read_segments(
+    model: LanguageModel,
+    tokens: NDArray[np.unsignedinteger],
+    parts: Sequence[Segment],
+    *,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[Reading]:
+    """Read segments of a stream, as the model stands; a single one is read in order."""
+    rows = _count_rows(parts)
+    batches = evaluation_batches(tokens, parts, max_rows=rows, steps=max(1, TOKENS_AT_ONCE // rows))
+    return read_batches(model, batches, precision=precision)
+
+
+def _count_rows(parts: Sequence[Segment]) -> int:
+    """Return how many rows read segments in little more steps than the longest of them takes."""
+    lengths = [len(part) for part in parts] or [1]
+    useful = -(-sum(lengths) // max(lengths))  # more rows would wait for the longest segment
+    return -(-useful // -(-useful // MAX_ROWS))
 
 
 def evaluate(
@@ -167,8 +192,14 @@ def evaluate(
         units: What the tokens stand for, by name.
         precision: Of the matrix products.
     """
+    losses = stream_losses(model, tokens, segments(documents, protocol), precision=precision)
+    return total_score(losses, protocol=protocol, units=units)
+
+
+def total_score(losses: Iterable[Losses], *, protocol: str, units: Mapping[str, int] | None = None) -> Score:
+    """Add up the losses of a stream."""
     total, count = 0.0, 0
-    for _, losses in stream_losses(model, tokens, segments(documents, protocol), precision=precision):
-        total += float(losses.sum(dtype=np.float64))
-        count += len(losses)
+    for _, values in losses:
+        total += float(values.sum(dtype=np.float64))
+        count += len(values)
     return Score(protocol=protocol, tokens=count, loss_nats=total / max(count, 1), units=dict(units or {}))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqgen import evaluation
 from seqgen.config import ModelConfig
-from seqgen.evaluation import Score, bits_per_unit, evaluate
+from seqgen.data.batches import Segment
+from seqgen.evaluation import Score, bits_per_unit, evaluate, losses
 from seqgen.networks.tasks import LanguageModel
 from tests.corpora import MemoryCorpus, sentences
 
@@ -61,15 +61,24 @@ def test_carried_equals_reading_each_document_alone(model, corpus):
     ],
     ids=str,
 )
-def test_a_few_long_rows_cost_what_many_short_ones_would(corpus, monkeypatch, options):
+@pytest.mark.parametrize("edges", [[0, 900], [0, 41], [0, 41, 55, 900]])
+def test_what_is_read_at_once_changes_no_loss(corpus, edges, options, monkeypatch):
     model = make_model(corpus, **options)
     tokens = corpus.tokens("train")
-    edges = np.array([0, 900, len(tokens)])
-    compiled = evaluate(model, tokens, edges, protocol="carried")
-    monkeypatch.setattr(evaluation, "FEW_ROWS", 0)
-    batched = evaluate(model, tokens, edges, protocol="carried")
-    assert compiled.tokens == batched.tokens
-    assert compiled.loss_nats == pytest.approx(batched.loss_nats, rel=1e-6)
+    edges = np.array([*edges, len(tokens)])
+    whole = evaluate(model, tokens, edges, protocol="carried")
+    monkeypatch.setattr(losses, "TOKENS_AT_ONCE", 37)
+    pieces = evaluate(model, tokens, edges, protocol="carried")
+    assert whole.tokens == pieces.tokens == len(tokens)
+    assert whole.loss_nats == pytest.approx(pieces.loss_nats, rel=1e-6)
+
+
+def test_short_segments_do_not_wait_beside_a_long_one(model, monkeypatch):
+    tokens = np.arange(1, 201, dtype=np.uint8) % 7 + 1
+    parts = [Segment(0, 0, 100), *(Segment(k, k, k + 10) for k in range(100, 200, 10))]
+    monkeypatch.setattr(losses, "TOKENS_AT_ONCE", 200)
+    sizes = [len(reading.positions) for reading in losses.read_segments(model, tokens, parts)]
+    assert sizes == [200]  # two rows of 100 steps, not eleven
 
 
 def test_windows_forget_what_carried_remembers(model, corpus):

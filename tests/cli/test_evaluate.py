@@ -1,0 +1,120 @@
+import json
+
+import pytest
+
+from seqgen.artifacts import load_artifact
+from seqgen.cli.app import run
+from tests.corpora import sentences
+
+SMALL = [
+    "--hidden-size",
+    "16",
+    "--embedding-size",
+    "8",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "1",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a text that repeats itself and a model of it."""
+    path = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQGEN_CACHE", str(path / "cache"))
+        (path / "text.txt").write_text("\n".join(sentences(40) * 4))
+        text = str(path / "text.txt")
+        assert run(["train", text, "-o", str(path / "m"), "--split", "60/20/20", *SMALL]) == 0
+        assert run(["train", text, "-o", str(path / "untested"), "--split", "100/0/0", *SMALL]) == 0
+        yield path
+
+
+def scored(capsys, *arguments):
+    assert run(["evaluate", *map(str, arguments), "--device", "cpu", "--json"]) == 0
+    out, err = capsys.readouterr()
+    return json.loads(out), err
+
+
+def test_an_adapted_score_stands_beside_the_static_one(home, capsys):
+    before = load_artifact(home / "m").content_hash
+    static, _ = scored(capsys, home / "m", "--part", "test")
+    record, err = scored(capsys, home / "m", "--part", "test", "--cache", 300, "--dynamic")
+    assert record["protocol"] == "carried+dynamic+cache"
+    assert record["static"] == static
+    assert record["tokens"] == static["tokens"]
+    assert record["loss_nats"] < static["loss_nats"]
+    assert set(record["dynamic"]) == {"update", "segment", "rate", "decay"}
+    assert record["cache"]["size"] == 300
+    assert record["tuned_on"].endswith("tokens of valid")
+    assert "fair" not in err
+    assert load_artifact(home / "m").content_hash == before
+
+
+def test_given_hyper_parameters_are_used_as_they_are(home, capsys):
+    options = ["--cache", 9, "--cache-theta", 0.25, "--cache-lambda", 0.0, "--dynamic", "--dynamic-update"]
+    options += ["sgd", "--dynamic-rate", 0, "--dynamic-decay", 0, "--dynamic-segment", 7]
+    record, _ = scored(capsys, home / "m", *options)
+    assert record["cache"] == {"size": 9, "theta": 0.25, "lambda": 0.0}
+    assert record["dynamic"] == {"update": "sgd", "segment": 7, "rate": 0.0, "decay": 0.0}
+    assert record["tuned_on"] is None
+    assert record["loss_nats"] == pytest.approx(record["static"]["loss_nats"], abs=2e-5)
+
+
+def test_the_table_names_method_hyper_parameters_and_what_tuned_them(home, capsys):
+    assert run(["evaluate", str(home / "m"), "--cache", "50", "--cache-theta", "0.5", "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    table = dict(line.split("  ", 1) for line in out.splitlines())
+    assert table["protocol"].strip() == "carried+cache"
+    assert table["cache"].strip().startswith("size 50, theta 0.5, lambda ")
+    assert table["tuned on"].strip().endswith("tokens of valid")
+    assert "nats per token, carried" in table
+    assert "--part test gives the fair score" in err
+
+
+def test_another_corpus_is_scored_with_what_the_models_own_tuned(home, capsys):
+    (home / "other.txt").write_text("the cat saw the rat. the cat saw the rat.")
+    record, err = scored(capsys, home / "m", home / "other.txt", "--cache", 30)
+    assert record["tokens"] == 42
+    assert record["tuned_on"].endswith("tokens of valid")
+    assert "fair" not in err
+
+
+def test_losses_a_token_add_up_to_the_adapted_score(home, capsys):
+    options = ["--cache", 30, "--cache-theta", 0.5, "--cache-lambda", 0.25]
+    record, _ = scored(capsys, home / "m", *options)
+    assert run(["evaluate", str(home / "m"), *map(str, options), "--device", "cpu", "--per-token"]) == 0
+    nats = [json.loads(line)["nats"] for line in capsys.readouterr().out.splitlines()]
+    assert sum(nats) / len(nats) == pytest.approx(record["loss_nats"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--cache 0", "--cache 0: expected at least 1"),
+        ("--cache-theta 0.1", "--cache-theta 0.1: does nothing without --cache"),
+        ("--cache 9 --cache-theta nan", "--cache-theta nan: expected a number of at least 0"),
+        ("--cache 9 --cache-lambda 1", "--cache-lambda 1.0: expected a share from 0 to 1, 1 excluded"),
+        ("--dynamic-rate 0.1", "--dynamic-rate 0.1: does nothing without --dynamic"),
+        ("--dynamic --dynamic-decay -1", "--dynamic-decay -1.0: expected a number of at least 0"),
+        ("--dynamic --dynamic-update adam", "--dynamic-update adam: choose rms or sgd"),
+        ("--dynamic --dynamic-segment 0", "--dynamic-segment 0: expected at least 1"),
+        ("--dynamic --protocol windows:9", "--protocol windows:9: --cache and --dynamic read with the state"),
+    ],
+)
+def test_bad_options_are_one_line(home, capsys, options, message):
+    assert run(["evaluate", str(home / "m"), *options.split()]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+
+
+def test_without_a_validation_part_hyper_parameters_must_be_given(home, capsys):
+    model = [str(home / "untested"), str(home / "text.txt")]
+    assert run(["evaluate", *model, "--cache", "9", "--cache-theta", "0.5"]) == 1
+    assert "no validation part to tune on; give --cache-lambda" in capsys.readouterr().err
+    record, _ = scored(capsys, *model, "--cache", "9", "--cache-theta", "0.5", "--cache-lambda", "0.1")
+    assert record["tuned_on"] is None
