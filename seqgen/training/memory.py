@@ -16,7 +16,7 @@ _FLOAT = 4
 _LOGITS_AT_ONCE = 1 << 27
 _VALIDATION_TOKENS = 64 * 128
 """Tokens that a validation reads at once."""
-_LIBRARIES = 130e6
+_LIBRARIES = 180e6
 """What torch and numba take when they first compute: code, pools, threads' memory."""
 
 
@@ -60,7 +60,7 @@ def _activation_bytes(
     size = precision.itemsize
     full = -(-model.hidden_size // _BLOCK) * _BLOCK
     gates = _GATES[model.cell]
-    tokens = max(rows * steps, _VALIDATION_TOKENS)
+    tokens = rows * steps + _VALIDATION_TOKENS  # buffers of both are kept
     sums = 4 if gates > 1 else 1
     # Gates, the state consumed, what is saved for the way back, and what is passed on.
     wide = gates + 2 + (model.cell == "lstm") + (model.dropout > 0)
