@@ -137,22 +137,6 @@ class Decoder:
             raise FloatingPointError("the network's output is not finite")
         return tokens, logprobs
 
-    def losses(self, tokens: NDArray[np.integer[Any]], *, before: int = EOS) -> NDArray[np.float64]:
-        """Return what it costs to predict each token of a stream from those before it.
-
-        Args:
-            tokens: (T,).
-            before: The token before the first one, which is read from zero state.
-
-        Returns:
-            Cross-entropies in nats, (T,).
-        """
-        state = self._blank([0])
-        state.token[0] = before
-        costs = np.zeros(len(tokens))
-        _charge(self._network, state, np.asarray(tokens, np.int64), costs)
-        return costs
-
     def logits(self, state: DecodeState) -> Floats:
         """Consume the pending tokens and return the logits of what follows, (B, V)."""
         _advance(self._network, state)
@@ -180,20 +164,6 @@ def _draw(network: Any, state: Any, rule: Any, tokens: Any, logprobs: Any) -> No
             state.token[row] = token
             state.step[row] += ONE_STEP
             state.live[row] = token > EOS
-
-
-@compiled
-def _charge(network: Any, state: Any, tokens: Any, costs: Any) -> None:
-    logits = state.logits[0, : len(state.weights)]
-    for t in range(len(tokens)):
-        _consume(network.options, network, state)
-        _project(network, state)
-        largest = logits.max()
-        total = 0.0
-        for v in range(len(logits)):
-            total += np.exp(np.float64(logits[v] - largest))
-        costs[t] = np.log(total) + largest - logits[tokens[t]]
-        state.token[0] = tokens[t]
 
 
 @compiled
