@@ -81,7 +81,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
-    preset: Annotated[str, typer.Option(help="auto, tiny, small, medium or large.")] = "auto",
+    memory: Annotated[float | None, typer.Option(help="Most memory to take, in GB.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="tiny, small, medium or large; auto plans for the minutes there are.")
+    ] = "auto",
     config_file: Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")] = None,
     settings: Annotated[list[str] | None, _SET] = None,
     vocab: Annotated[Path | None, typer.Option(help="Use this vocabulary instead of building one.")] = None,
@@ -153,6 +156,7 @@ def train(
         output,
         chosen,
         preset,
+        memory=memory,
         vocab=vocab,
         resume=resume,
         overwrite=overwrite,
@@ -178,6 +182,7 @@ def _run(
     chosen: dict[str, Any],
     preset: str,
     *,
+    memory: float | None,
     vocab: Path | None,
     resume: bool,
     overwrite: bool,
@@ -185,13 +190,14 @@ def _run(
 ) -> int:
     from seqgen.artifacts import load_checkpoint
     from seqgen.cli.live import follow
-    from seqgen.training.loop import finish, train
+    from seqgen.training.finish import finish
+    from seqgen.training.loop import train
 
     checkpoint = load_checkpoint(output) if resume else None
     if checkpoint is None and not overwrite:
         _refuse_to_overwrite(output)
     if checkpoint is None:
-        index, config = _prepare(corpus, chosen, preset, vocab)
+        index, config = _prepare(corpus, chosen, preset, vocab, memory)
     else:
         index, config = _prepare_again(corpus, chosen, checkpoint, output)
     source = {"corpus": corpus, "corpus_hash": index.corpus_hash, **_licence(corpus)}
@@ -226,23 +232,17 @@ def _refuse_to_overwrite(output: Path) -> None:
 
 
 def _prepare(
-    corpus: list[str], chosen: dict[str, Any], preset_name: str, vocab: Path | None
+    corpus: list[str], chosen: dict[str, Any], preset: str, vocab: Path | None, memory: float | None
 ) -> "tuple[TokenIndex, Config]":
-    """Build or find the index, then fill in what the user left open by the size of the corpus."""
+    """Build or find the index, then fill in what the user left open by the corpus and the budget."""
+    from seqgen.cli.planning import choose
     from seqgen.config import build_config, merge
     from seqgen.data.indexing import ensure_index
     from seqgen.data.tokenizers import load_tokenizer
-    from seqgen.runtime import choose_device
-    from seqgen.training.budget import preset, preset_for, suited_to
 
     tokenizer = load_tokenizer(vocab) if vocab else None
     index = ensure_index(corpus, build_config(chosen), tokenizer=tokenizer, notify=notice)
-    if preset_name == "auto":
-        device = choose_device(build_config(chosen).training.device)
-        preset_name = preset_for(index.counts("train")["tokens"], accelerated=device != "cpu")
-    suited = merge(preset(preset_name), suited_to(build_config(chosen).training.optimizer))
-    config = build_config(merge(merge(suited, chosen), index.config))
-    _tell_plan(index, config, preset_name)
+    config = choose(index, merge(chosen, index.config), preset, memory)
     return index, config
 
 
@@ -264,67 +264,6 @@ def _prepare_again(
         notice("--resume keeps the settings of the checkpoint; only --epochs and --minutes can be new")
     index = ensure_index(corpus, config, tokenizer=load_artifact(output).tokenizer, notify=notice)
     return index, config
-
-
-def _tell_plan(index: "TokenIndex", config: "Config", preset_name: str) -> None:
-    from seqgen.training.budget import budget_text
-    from seqgen.training.card import cell_options
-    from seqgen.training.loop import fit_batch
-
-    model, training = config.model, config.training
-    tokens = index.counts("train")["tokens"]
-    notice(
-        f"{config.vocab.level} level, vocabulary {len(index.tokenizer.tokens):,}, "
-        f"{tokens:,} tokens to train on, {index.counts('valid')['tokens']:,} to validate on"
-    )
-    rows, bptt = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
-    if (rows, bptt) != (training.batch_size, training.bptt):
-        notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
-    notice(
-        f"{preset_name} preset: {model.cell} {model.layers} x {model.hidden_size}, "
-        f"{''.join(f'{option}, ' for option in cell_options(model))}"
-        f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
-    )
-    notice(_machine_text(index, config))
-    if training.optimizer != "adamw":
-        notice(
-            f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
-            f"{training.validations} validations"
-        )
-
-
-def _machine_text(index: "TokenIndex", config: "Config") -> str:
-    """Say what the training runs on, and on a CPU the memory it will take."""
-    import torch
-
-    from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
-    from seqgen.networks.tasks import LanguageModel
-    from seqgen.runtime import choose_device, cpu_count
-    from seqgen.training.loop import fit_batch
-    from seqgen.training.memory import in_words, process_bytes, training_bytes
-
-    training, vocab_size = config.training, len(index.tokenizer.tokens)
-    device = torch.device(choose_device(training.device))
-    precision = choose_precision(device, training.precision)
-    text = f"{device.type}: {choose_implementation(device, precision).value}"
-    if device.type == "cpu":
-        with torch.device("meta"):
-            parameters = LanguageModel(config.model, vocab_size).parameter_count()
-        rows, steps = fit_batch(
-            index.counts("train")["tokens"], batch_size=training.batch_size, bptt=training.bptt
-        )
-        needed = process_bytes() + training_bytes(
-            config,
-            vocab_size=vocab_size,
-            parameters=parameters,
-            rows=rows,
-            steps=steps,
-            precision=precision,
-        )
-        text += f", {cpu_count()} threads, {in_words(needed)} of memory"
-        if not HAS_NUMBA:
-            text += "; numba is missing, which would be faster: pip install numba"
-    return text
 
 
 @contextmanager

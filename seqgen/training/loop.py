@@ -4,6 +4,7 @@ The caller draws, prints and samples. Closing the generator, or its end, leaves 
 `train(..., checkpoint=...)` goes on bit for bit on a CPU: randomness is a function of (seed, epoch, step).
 """
 
+import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen.artifacts import Checkpoint, load_artifact, write_artifact, write_checkpoint
+from seqgen.artifacts import Checkpoint, write_artifact, write_checkpoint
 from seqgen.config import Config
 from seqgen.data.batches import Integers, TrainingBatches
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
-from seqgen.evaluation import Score, evaluate, restore_model, units_of
+from seqgen.evaluation import Score, evaluate
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel, activation_penalties
 from seqgen.runtime import choose_device, prepare_torch
@@ -138,6 +139,16 @@ class Trainer:
         features, _ = self.model(inputs, self.state, resets, precision=self.precision)
         self.model.mean_loss(features, targets, precision=self.precision).backward()  # type: ignore[no-untyped-call]
         self.optimizer.zero_grad(set_to_none=True)
+
+    def trial(self, steps: int = 3) -> float:
+        """Return the tokens a second of the fastest of a few steps; the trainer is of no other use then."""
+        self.warm_up()
+        fastest = 0.0
+        for _ in range(steps):
+            began = time.perf_counter()
+            learned = self._learn(progress=0.5)
+            fastest = max(fastest, learned.tokens / (time.perf_counter() - began))
+        return fastest
 
     def steps(self) -> Iterator[Step]:
         """Train until the budget is used up or the validation loss stops improving."""
@@ -367,34 +378,3 @@ def fit_batch(tokens: int, *, batch_size: int, bptt: int) -> tuple[int, int]:
     """Return (rows, steps), fewer than asked where the corpus is too small to fill every row."""
     steps = max(1, min(bptt, tokens))
     return max(1, min(batch_size, tokens // steps)), steps
-
-
-def finish(index: Corpus, path: Path, *, device: str = "auto") -> Score | None:
-    """Score the best weights on the whole validation part with state carried, and store that in the artifact.
-
-    Returns:
-        The score, or None where the index has no validation part.
-    """
-    if not len(index.tokens("valid")):
-        return None
-    artifact = load_artifact(path)
-    model = restore_model(artifact, device)
-    score = evaluate(
-        model,
-        index.tokens("valid"),
-        index.documents("valid"),
-        protocol="carried",
-        units=units_of(index.counts("valid")),
-    )
-    scores = {**artifact.scores, "valid": score.record()}
-    write_artifact(
-        path,
-        config=artifact.config,
-        weights=artifact.weights(),
-        tokenizer=artifact.tokenizer,
-        history=artifact.history(),
-        source=artifact.source,
-        scores=scores,
-        card=model_card(path.name, artifact.config, artifact.source, scores, model.parameter_count()),
-    )
-    return score

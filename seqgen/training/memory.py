@@ -9,6 +9,8 @@ import sys
 import torch
 
 from seqgen.config import Config, ModelConfig
+from seqgen.kernels.recurrent import choose_precision
+from seqgen.networks.tasks import LanguageModel
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 _BLOCK = 32
@@ -28,6 +30,27 @@ def process_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def memory_needed(config: Config, *, vocab_size: int, rows: int, steps: int) -> int:
+    """Return the bytes that this process will have at its peak if it trains on a CPU.
+
+    Args:
+        config: The complete configuration.
+        vocab_size: V.
+        rows: B.
+        steps: T.
+    """
+    with torch.device("meta"):
+        parameters = LanguageModel(config.model, vocab_size).parameter_count()
+    return process_bytes() + training_bytes(
+        config,
+        vocab_size=vocab_size,
+        parameters=parameters,
+        rows=rows,
+        steps=steps,
+        precision=choose_precision(torch.device("cpu"), config.training.precision),
+    )
 
 
 def training_bytes(

@@ -114,6 +114,7 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
         (["--resume"], "no checkpoint to resume from"),
         (["--optimizer", "adam"], "options: training.optimizer = 'adam'"),
         (["--optimizer", "nt-asgd", "--average", "ema"], "nt-asgd averages by itself"),
+        (["--memory", "0.01", "--epochs", "1"], "--memory 0.01: this model takes"),
     ],
 )
 def test_bad_options_are_one_line_and_leave_nothing(text, tmp_path, capsys, options, message):

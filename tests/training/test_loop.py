@@ -8,7 +8,8 @@ from seqgen.config import build_config, merge, to_plain
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.networks.tasks import LanguageModel
 from seqgen.sampling.engine import SampleConfig, Sampler
-from seqgen.training.loop import finish, fit_batch, train
+from seqgen.training.finish import finish
+from seqgen.training.loop import fit_batch, train
 from tests.corpora import MemoryCorpus, sentences
 
 

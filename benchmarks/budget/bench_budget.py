@@ -1,0 +1,144 @@
+"""Train by the budget planner and beside it by a grid of fixed choices: planned and reached score and time.
+
+Corpora: `poem` is 3,000 characters of alice29.txt, `names` has one name a line, `play` is tinyshakespeare,
+`wikitext2` words, and `generated` 300 MB that follow the pairs of words of bible.txt. A tenth of each is for
+validation (wikitext2 has its own). The clock is that of the command after indexing: planning, training and
+validations.
+
+    PYTHONPATH=. python benchmarks/budget/bench_budget.py --corpora poem names play --minutes 1 --grid
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from seqgen.config import build_config, merge
+from seqgen.data.index import TokenIndex
+from seqgen.data.indexing import ensure_index
+from seqgen.training.loop import train
+from seqgen.training.planner import batch_for, make_plan
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+POEM_BEGINS = "`You are old, Father William,' the young man said"
+GENERATED_BYTES = 300_000_000
+CHAINS = 2_000
+GRID: tuple[tuple[str, int, float], ...] = (
+    ("gru", 128, 0.2),
+    ("gru", 256, 0.2),
+    ("gru", 512, 0.1),
+    ("lstm", 256, 0.2),
+    ("lstm", 512, 0.4),
+)
+"""Cell, hidden size, dropout."""
+
+
+def write_poem(path: Path) -> None:
+    text = (SHARED / "canterbury" / "alice29.txt").read_text(encoding="ascii")
+    begin = text.index(POEM_BEGINS)
+    path.write_text(text[begin : begin + 3_000], encoding="ascii")
+
+
+def write_generated(path: Path) -> None:
+    """Write text in which each word follows one that it follows in bible.txt."""
+    words = (SHARED / "canterbury" / "bible.txt").read_text(encoding="ascii").split(" ")
+    kinds, ids = np.unique(np.array(words), return_inverse=True)
+    order = np.argsort(ids[:-1], kind="stable")
+    followers = ids[1:][order]
+    counts = np.bincount(ids[:-1], minlength=len(kinds))
+    begins = np.cumsum(counts) - counts
+    random = np.random.default_rng(1)
+    present = ids[random.integers(len(ids) - 1, size=CHAINS)]
+    steps = int(GENERATED_BYTES / CHAINS / np.mean([len(word) + 1 for word in words]))
+    chains = np.empty((steps, CHAINS), dtype=np.int32)
+    for step in range(steps):
+        chains[step] = present
+        drawn = begins[present] + (random.random(CHAINS) * counts[present]).astype(np.int64)
+        present = np.where(counts[present] > 0, followers[np.minimum(drawn, len(followers) - 1)], ids[0])
+    with path.open("w", encoding="ascii") as file:
+        for chain in range(CHAINS):
+            file.write(" ".join(kinds[chains[:, chain]]) + "\n")
+
+
+def open_corpus(name: str, folder: Path) -> tuple[TokenIndex, dict[str, Any]]:
+    """Return the index of a corpus and the settled values."""
+    values: dict[str, Any] = {"vocab": {"level": "char"}, "index": {"split": [90, 10, 0]}}
+    source = str(folder / f"{name}.txt")
+    if name == "poem":
+        write_poem(Path(source))
+    elif name == "generated":
+        write_generated(Path(source))
+    elif name == "names":
+        source, values["corpus"] = str(SHARED / "names" / "names.txt"), {"documents": "lines"}
+    elif name == "play":
+        source = str(SHARED / "tinyshakespeare" / "input.txt")
+    else:
+        source, values = "wikitext2", {"vocab": {"level": "word"}}
+    return ensure_index([source], build_config(values)), values
+
+
+def run(index: TokenIndex, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Train and return the best validation loss and the clock."""
+    steps = list(train(index, build_config(values), path=folder / "model", source={"corpus": ["it"]}))
+    losses = [step.validation.loss_nats for step in steps if step.validation]
+    return {"reached_nats": round(min(losses), 4), "training_seconds": round(steps[-1].seconds, 1)}
+
+
+def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder: Path) -> dict[str, Any]:
+    began = time.perf_counter()
+    settled = merge(values, {"training": {"minutes": minutes}})
+    plan = make_plan(index, settled, seconds=60 * minutes)
+    result = run(index, plan.values, folder)
+    model = plan.values["model"]
+    return {
+        "choice": f"{model['cell']} 2 x {model['hidden_size']}, dropout {model['dropout']:g}",
+        "timed": plan.timed,
+        "planned_nats": round(plan.loss_nats, 4),
+        "planned_seconds": round(plan.seconds + plan.lasts, 1),
+        "planning_seconds": round(plan.seconds, 1),
+        **result,
+        "wall_seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def fixed(
+    index: TokenIndex, values: Mapping[str, Any], minutes: float, choice: tuple[str, int, float], folder: Path
+) -> dict[str, Any]:
+    cell, size, dropout = choice
+    model = {"cell": cell, "hidden_size": size, "dropout": dropout, "embedding_size": min(size, 128)}
+    if len(index.tokenizer.tokens) > 5_000:
+        model |= {"embedding_size": min(size, 400), "tied": True}
+    training = {**batch_for(len(index.tokens("train"))), "minutes": minutes}
+    result = run(index, merge(values, {"model": model, "training": training}), folder)
+    return {"choice": f"{cell} 2 x {size}, dropout {dropout:g}", **result}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpora", nargs="+", default=["poem", "names", "play", "wikitext2", "generated"])
+    parser.add_argument("--minutes", nargs="+", type=float, default=[1.0, 5.0])
+    parser.add_argument("--grid", action="store_true", help="also train the grid of fixed choices")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in options.corpora:
+            index, values = open_corpus(name, Path(scratch))
+            for minutes in options.minutes:
+                row = {"corpus": name, "minutes": minutes}
+                row |= planned(index, values, minutes, Path(scratch))
+                if options.grid:
+                    row["grid"] = [fixed(index, values, minutes, choice, Path(scratch)) for choice in GRID]
+                rows.append(row)
+                print(json.dumps(row), file=sys.stderr)
+    print(json.dumps({"machine": describe_machine(), "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""How `seqgen train` fills in what the user left open, and says what it will do on what machine."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from seqgen.cli.console import notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.config import Config
+    from seqgen.data.index import TokenIndex
+
+
+def choose(index: "TokenIndex", settled: dict[str, Any], preset: str, memory: float | None) -> "Config":
+    """Return the complete configuration and tell it.
+
+    Args:
+        index: The token index.
+        settled: Nested values that the user or the index decided.
+        preset: The name of a preset, or auto to plan by the budget.
+        memory: Most memory to take, in GB.
+
+    Raises:
+        ConfigError: If the preset is unknown or the memory too little.
+    """
+    from seqgen.config import build_config
+
+    values, how = _plan(index, settled, memory) if preset == "auto" else (None, "")
+    if values is None:
+        values, how = _preset(index, settled, preset)
+    config = build_config(values)
+    _tell_plan(index, config, how)
+    if memory is not None:
+        _check_memory(index, config, memory)
+    return config
+
+
+def _plan(
+    index: "TokenIndex", settled: dict[str, Any], memory: float | None
+) -> "tuple[Mapping[str, Any] | None, str]":
+    """Return what the planner chooses and how to call it; None where there are no minutes to plan for."""
+    from seqgen.training.planner import make_plan, plannable_seconds
+
+    seconds = plannable_seconds(settled)
+    if seconds is None:
+        return None, ""
+    plan = make_plan(index, settled, seconds=seconds, memory=None if memory is None else memory * 1e9)
+    notice(f"planned in {plan.seconds:.1f} s: {'; '.join(plan.timed)}")
+    seen = f"{plan.epochs:.3g} times over the corpus at {plan.tokens_per_second:,.0f} tokens/s"
+    if not plan.whole:
+        seen += f", about {plan.lasts:.0f} s: more would only overfit"
+    notice(f"expected: about {plan.loss_nats:.2f} nats per token on the validation part ({seen})")
+    return plan.values, "plan"
+
+
+def _preset(index: "TokenIndex", settled: dict[str, Any], name: str) -> "tuple[Mapping[str, Any], str]":
+    """Return the values of a preset and of what suits the optimiser below those settled, and what it is."""
+    from seqgen.config import build_config, merge
+    from seqgen.runtime import choose_device
+    from seqgen.training.budget import preset, preset_for, suited_to
+
+    training = build_config(settled).training
+    if name == "auto":
+        accelerated = choose_device(training.device) != "cpu"
+        name = preset_for(index.counts("train")["tokens"], accelerated=accelerated)
+    return merge(merge(preset(name), suited_to(training.optimizer)), settled), f"{name} preset"
+
+
+def _check_memory(index: "TokenIndex", config: "Config", memory: float) -> None:
+    from seqgen.training.memory import in_words
+
+    needed = _memory_needed(index, config)
+    if needed > memory * 1e9:
+        raise ConfigError(
+            f"--memory {memory:g}: this model takes {in_words(needed)}; choose a smaller --hidden-size or "
+            "--batch-size, or allow more"
+        )
+
+
+def _memory_needed(index: "TokenIndex", config: "Config") -> int:
+    from seqgen.training.loop import fit_batch
+    from seqgen.training.memory import memory_needed
+
+    training, tokens = config.training, index.counts("train")["tokens"]
+    rows, steps = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
+    return memory_needed(config, vocab_size=len(index.tokenizer.tokens), rows=rows, steps=steps)
+
+
+def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
+    from seqgen.training.budget import budget_text
+    from seqgen.training.card import cell_options
+    from seqgen.training.loop import fit_batch
+
+    model, training = config.model, config.training
+    tokens = index.counts("train")["tokens"]
+    notice(
+        f"{config.vocab.level} level, vocabulary {len(index.tokenizer.tokens):,}, "
+        f"{tokens:,} tokens to train on, {index.counts('valid')['tokens']:,} to validate on"
+    )
+    rows, bptt = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
+    if (rows, bptt) != (training.batch_size, training.bptt):
+        notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
+    notice(
+        f"{how}: {model.cell} {model.layers} x {model.hidden_size}, "
+        f"{''.join(f'{option}, ' for option in cell_options(model))}"
+        f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
+    )
+    notice(_machine_text(index, config))
+    if training.optimizer != "adamw":
+        notice(
+            f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
+            f"{training.validations} validations"
+        )
+
+
+def _machine_text(index: "TokenIndex", config: "Config") -> str:
+    """Say what the training runs on, and on a CPU the memory it will take."""
+    import torch
+
+    from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
+    from seqgen.runtime import choose_device, cpu_count
+    from seqgen.training.memory import in_words
+
+    training = config.training
+    device = torch.device(choose_device(training.device))
+    precision = choose_precision(device, training.precision)
+    text = f"{device.type}: {choose_implementation(device, precision).value}"
+    if device.type == "cpu":
+        text += f", {cpu_count()} threads, {in_words(_memory_needed(index, config))} of memory"
+        if not HAS_NUMBA:
+            text += "; numba is missing, which would be faster: pip install numba"
+    return text
