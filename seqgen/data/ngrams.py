@@ -8,7 +8,8 @@ beyond those, the longest suffix that was seen at all:
 
 λ depends on the length of the context, on how often it was seen and on how often each token after it was seen
 on average, in classes (Jelinek and Mercer 1980; Chen and Goodman 1998). The weights of the classes are those
-that make held-out text likeliest, by EM; a class that is not met there has the weight of Witten and Bell (1991).
+that make held-out text likeliest, by EM; a class that is not met there has the weight of Witten and Bell
+(1991). On tinyshakespeare that beat discounts and continuation counts in the manner of Kneser and Ney.
 """
 
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ _MEANS = np.array([1.25, 1.75, 2.5, 4, 8, 16, 64])
 _LONGER = np.array([16, 24, 32, 64])
 _LENGTHS = LONGEST_CONTEXT + 1 + len(_LONGER) + 1
 _CLASSES = (_LENGTHS, len(_TIMES) + 1, len(_MEANS) + 1)
-_WITTEN_BELL = 3.0
-_PRIOR = 3.0
+_WITTEN_BELL = 8.0
+_PRIOR = 10.0
 """How many tokens of held-out text the weight of Witten and Bell counts as."""
 _EM_STEPS = 30
 _CHUNK = 1 << 15
@@ -112,6 +113,15 @@ class NgramModel:
                 ngrams.expect(*evidence, weights, 1 / self.vocab_size, chosen, reached)
             weights = (chosen + _PRIOR * defaults) / (reached + _PRIOR)
         return replace(self, weights=weights)
+
+    def cross_fitted(self, tokens: Tokens, documents: Places) -> NDArray[np.float64]:
+        """Return the probability of every token of a text, with weights fitted on the other half of it."""
+        half = len(tokens) // 2
+        first = self.fitted(tokens[:half], np.append(documents[documents < half], half))
+        second = self.fitted(tokens[half:], np.append(0, documents[documents > half] - half))
+        probs = second.probabilities(tokens, documents)
+        probs[half:] = first.probabilities(tokens, documents)[half:]
+        return probs
 
     def distribution(self, history: Tokens) -> NDArray[np.float64]:
         """Return the probabilities of what may come next, (V,).

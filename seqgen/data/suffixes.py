@@ -82,7 +82,8 @@ def sort_suffixes(text: Tokens) -> NDArray[np.signedinteger]:
     if width > 1:
         order = _whole_tokens(order, width, len(text))
     smallest = "<i4" if len(text) <= np.iinfo(np.int32).max else "<i8"
-    return order.astype(smallest, copy=False)
+    starts: NDArray[np.signedinteger] = order.astype(smallest, copy=False)
+    return starts
 
 
 def _as_bytes(text: Tokens) -> NDArray[np.uint8]:

@@ -44,10 +44,10 @@ def narrow(text: Any, order: Any, low: int, high: int, depth: int, token: int) -
 def _matches(text: Any, place: int, query: Any, start: int, stop: int) -> bool:
     if place + stop - start > len(text):
         return False
-    for step in range(stop - start):
-        if text[place + step] != query[start + step]:
-            return False
-    return True
+    step = 0
+    while start + step < stop and text[place + step] == query[start + step]:
+        step += 1
+    return start + step == stop
 
 
 @compiled
@@ -215,7 +215,8 @@ def _past(text: Any, order: Any, low: int, high: int, depth: int) -> int:
     step = 1
     while low + step < high and text[order[low + step] + depth] == token:
         step *= 2
-    return _bound(text, order, low + step // 2, min(low + step, high), depth, token, True)
+    behind: int = _bound(text, order, low + step // 2, min(low + step, high), depth, token, True)
+    return behind
 
 
 @compiled
