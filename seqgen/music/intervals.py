@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from seqgen.music.pieces import parse_pitch
 
-_OTHER, _PITCH, _REST, _DRUM, _EOS = range(5)
+_OTHER, _PITCH, _REST, _DRUM, _EOS, _UNKNOWN = range(6)
 _RHYTHM = ("Duration", "Tuplet", "Tie")
 _FIRST_PITCH, _REST_STEP, _FIRST_DRUM, _STEPS = 256, 257, 258, 512  # 1 to 255 are intervals, 128 a unison
+
+UNKNOWN = 1 << 62
+"""The symbol of a token that the vocabulary lacks: it may be a note."""
 
 Integers = NDArray[np.int64]
 
@@ -24,7 +27,7 @@ class IntervalReader:
     """Turns note tokens into symbols that do not depend on the key.
 
     Args:
-        tokens: The display form of every id; id 0 ends a document.
+        tokens: The display form of every id; id 0 ends a document, and 1 is unknown.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
@@ -33,7 +36,7 @@ class IntervalReader:
         self._values = np.zeros(self._size, dtype=np.int64)
         self._kinds = np.full(self._size, _OTHER)
         self._rhythm = np.array([_RHYTHM.index(kind) if kind in _RHYTHM else -1 for kind in kinds])
-        self._kinds[0] = _EOS
+        self._kinds[0], self._kinds[1] = _EOS, _UNKNOWN
         for number, (kind, token) in enumerate(zip(kinds, tokens, strict=True)):
             if kind in ("Pitch", "PitchDrum"):
                 self._kinds[number] = _PITCH if kind == "Pitch" else _DRUM
@@ -42,7 +45,7 @@ class IntervalReader:
                 self._kinds[number] = _REST
 
     def read(self, ids: NDArray[np.unsignedinteger]) -> tuple[Integers, Integers]:
-        """Return the symbol of every note, rest and EOS, (M,), and where it stands, (M,).
+        """Return the symbol of every note, rest, EOS and unknown token, (M,), and where it stands, (M,).
 
         The symbol of EOS is 0 and no other is; they are not dense.
         """
@@ -58,7 +61,7 @@ class IntervalReader:
             column[note] = ids[here]
             code = code * self._size + column
         code = code * _STEPS + _steps(kinds, values)
-        code[kinds == _EOS] = 0
+        code[kinds == _EOS], code[kinds == _UNKNOWN] = 0, UNKNOWN
         return code, places
 
 

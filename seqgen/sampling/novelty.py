@@ -22,7 +22,7 @@ from seqgen.data.suffixes import (
 )
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.kernels.suffixes import NOWHERE, longest_suffixes
-from seqgen.music.intervals import IntervalReader
+from seqgen.music.intervals import UNKNOWN, IntervalReader
 
 UNITS = {"char": "characters", "byte": "bytes", "note": "notes", "word": "words", "subword": "tokens"}
 LEAST = {"char": 32, "byte": 32, "note": 10, "word": 8, "subword": 12}
@@ -211,6 +211,6 @@ def open_originals(index: TokenIndex, *, notify: Callable[[str], None] = lambda 
     def read_notes(tokens: Tokens) -> tuple[Places, Places]:
         codes, places = reader.read(tokens)
         ranks = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-        return np.where(known[ranks] == codes, ranks, NOWHERE), places
+        return np.where((known[ranks] == codes) & (codes != UNKNOWN), ranks, NOWHERE), places
 
     return Originals(index, SuffixArray(ranks, sort_suffixes(ranks), added), read_notes, places)
