@@ -1,8 +1,8 @@
 """Sort the suffixes of a text of 100 MB, and examine 100 kB for copies of it, each in a fresh process.
 
 The text is made here: 50,000 made-up words by Zipf's law, and a line now and then. A tenth of what is
-examined is copied from it in stretches of 500 characters. Times are those of whole commands, interpreter start
-included, compiled code from a warm cache; memory is the peak of resident memory.
+examined is copied from it in stretches of 500 characters. Times are those of whole commands, start-up of the
+interpreter included, compiled code from a warm cache; memory is the peak of resident memory.
 
     python benchmarks/suffixes/bench_suffixes.py [--megabytes 100]
 """
