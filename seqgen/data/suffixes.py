@@ -132,12 +132,6 @@ def ensure_suffixes(
     return SuffixArray(np.asarray(text), np.asarray(order), added)
 
 
-def has_suffixes(index: TokenIndex) -> bool:
-    """Tell whether an index has a suffix array, whole and its own."""
-    text, _ = close_documents(index.tokens("train"), index.documents("train"))
-    return _is_current(index, len(text))
-
-
 def _is_current(index: TokenIndex, count: int) -> bool:
     try:
         record = json.loads((index.path / METADATA).read_text(encoding="utf-8"))
