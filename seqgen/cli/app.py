@@ -16,6 +16,7 @@ from seqgen.cli.console import complain
 from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
+from seqgen.cli.novelty import novelty
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.cli.vocab import vocab
@@ -52,6 +53,7 @@ app.command()(sample)
 app.command()(evaluate)
 app.command()(vocab)
 app.command()(index)
+app.command()(novelty)
 app.add_typer(corpus_app, name="corpus")
 
 

@@ -19,6 +19,7 @@ from seqgen.cli.adapting import (
     choose_adaptation,
 )
 from seqgen.cli.console import notice
+from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def evaluate(
     dynamic_decay: DynamicDecay = None,
     dynamic_update: DynamicUpdate = None,
     dynamic_segment: DynamicSegment = None,
+    ngram: Ngram = False,
+    mix_ngram: MixNgram = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
@@ -53,7 +56,8 @@ def evaluate(
     """Score a model: nats per token, perplexity, bits per character, byte or note.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.
-    With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part.
+    With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part. The
+    n-gram model of --ngram and --mix-ngram predicts what followed the same tokens in the training part.
 
     Example: seqgen evaluate models/pydoc --part test
     """
@@ -67,9 +71,12 @@ def evaluate(
         dynamic_update=dynamic_update,
         dynamic_segment=dynamic_segment,
     )
+    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram)
     if options.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
-    _evaluate(model, corpus, part, protocol, device, options, as_json=as_json, per_token=per_token)
+    if ngrams.wanted and protocol != "carried":
+        raise ConfigError(f"--protocol {protocol}: --ngram and --mix-ngram know all of the document before")
+    _evaluate(model, corpus, part, protocol, device, options, ngrams, as_json=as_json, per_token=per_token)
 
 
 def _evaluate(
@@ -79,12 +86,14 @@ def _evaluate(
     protocol: str,
     device: str,
     options: AdaptOptions,
+    ngrams: NgramOptions,
     *,
     as_json: bool,
     per_token: bool,
 ) -> None:
     from seqgen.artifacts import load_artifact
     from seqgen.evaluation import restore_model
+    from seqgen.evaluation.ngram import mixed, ngram_losses
 
     artifact = load_artifact(path)
     index, part = _what_to_predict(artifact, corpus, part)
@@ -97,13 +106,21 @@ def _evaluate(
     if tuned_on and part == "valid":
         notice("tuned on the part that is scored here; --part test gives the fair score")
     losses = _losses(model, index, part, protocol, adaptation)
+    name = adaptation.protocol if adaptation else protocol
+    baseline = read_with_ngrams(_own_index(artifact), index, part) if ngrams.wanted else None
+    if baseline is not None and ngrams.mix_ngram is not None:
+        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+ngram"
     if per_token:
         _print_tokens(index, part, losses)
         return
-    record = _score(index, part, losses, adaptation.protocol if adaptation else protocol)
+    record = _score(index, part, losses, name)
     if adaptation:
+        record |= {**adaptation.record(), "tuned_on": tuned_on}
+    if name != protocol:
         static = _score(index, part, _losses(model, index, part, protocol, None), protocol)
-        record |= {**adaptation.record(), "tuned_on": tuned_on, "static": static}
+        record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
+    if baseline is not None and ngrams.ngram:
+        record["ngram"] = _score(index, part, ngram_losses(baseline), "ngram")
     _print_score(record, as_json)
 
 
@@ -174,10 +191,14 @@ def _print_score(record: dict[str, Any], as_json: bool) -> None:
     for method in ("dynamic", "cache"):
         if method in record:
             rows[method] = ", ".join(f"{name} {value}" for name, value in record[method].items())
-    if "static" in record:
+    if record.get("mix_ngram") is not None:
+        rows["n-gram share"] = f"{record['mix_ngram']:g}"
+    if "tuned_on" in record:
         rows["tuned on"] = record["tuned_on"] or "nothing, all was given"
-        static = record["static"]
-        rows |= {f"{name}, {static['protocol']}": value for name, value in _measures(static).items()}
+    for other in ("static", "ngram"):
+        if other in record:
+            name = record[other]["protocol"]
+            rows |= {f"{measure}, {name}": value for measure, value in _measures(record[other]).items()}
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")

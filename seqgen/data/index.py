@@ -5,6 +5,7 @@
       vocab.json           the vocabulary
       train.ids            token ids, little-endian, in the smallest unsigned type that holds the vocabulary
       train.documents      int64 little-endian start offset of every document, and the end of the stream
+      train.titles         a JSON string a line: the titles of the documents, where they are tunes; else empty
       valid.ids ...        the same for the other parts
       corpus-report.json   what was read, what was not and why
 
@@ -105,6 +106,13 @@ class TokenIndex:
     def documents(self, part: str) -> NDArray[np.int64]:
         """Return the start offset of every document of a part and the end of its stream, (documents + 1,)."""
         return _map(self.path / f"{part}.documents", np.dtype("<i8"))
+
+    def titles(self, part: str) -> list[str]:
+        """Return the title of every document of a part; an empty list where documents have none."""
+        path = self.path / f"{part}.titles"
+        if not path.is_file():
+            return []
+        return [str(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def counts(self, part: str) -> dict[str, int]:
         """Return how many of each of `COUNTS` a part has."""

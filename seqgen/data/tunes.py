@@ -55,6 +55,7 @@ class Tunes:
         digests: For each tune a 32-bit hash of its tokens: equal music, equal hash, whatever the title.
         notes: For each tune the number of its notes.
         sources: For each tune the file it is from.
+        titles: For each tune its title, or the name of its file where it has none.
     """
 
     encoding: NoteEncoding
@@ -63,8 +64,9 @@ class Tunes:
     digests: list[int] = field(default_factory=list)
     notes: list[int] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
 
-    def add(self, source: Source, tokens: str) -> None:
+    def add(self, source: Source, title: str, tokens: str) -> None:
         """Add a tune."""
         names = tokens.split(" ")
         symbols = self.symbols
@@ -72,6 +74,7 @@ class Tunes:
         self.digests.append(crc32(tokens.encode()))
         self.notes.append(count_notes(names))
         self.sources.append(source)
+        self.titles.append(title or source.path.stem)
 
 
 def read_tunes(
@@ -102,7 +105,7 @@ def read_tunes(
             _keep(place, readings)
         for unit, (tokens, error) in zip(units, readings, strict=True):
             if tokens:
-                tunes.add(source, tokens)
+                tunes.add(source, unit.title, tokens)
             else:
                 corpus.skip(_skipped(unit, error))
     corpus.require_content(len(tunes.documents))
@@ -225,6 +228,7 @@ class SplitTune(NamedTuple):
     notes: int
     opens: bool
     closes: bool
+    title: str
 
 
 def split_tunes(tunes: Tunes, shares: Sequence[float]) -> tuple[str, list[SplitTune]]:
@@ -238,16 +242,19 @@ def split_tunes(tunes: Tunes, shares: Sequence[float]) -> tuple[str, list[SplitT
     if given:
         parts = bytes(PARTS.index(source.part or PARTS[0]) for source in tunes.sources)
     if given or all(part in parts for part, share in enumerate(shares) if share > 0):
-        whole = zip(tunes.documents, parts, tunes.notes, strict=True)
-        stretches = [SplitTune(_numbers(symbols), part, notes, True, True) for symbols, part, notes in whole]
+        whole = zip(tunes.documents, parts, tunes.notes, tunes.titles, strict=True)
+        stretches = [
+            SplitTune(_numbers(symbols), part, notes, True, True, title)
+            for symbols, part, notes, title in whole
+        ]
         return "given" if given else "hash", stretches
     names = list(tunes.symbols)
     is_bar = np.array([name.startswith("Bar") for name in names])
     is_note = np.array([count_notes([name]) for name in names])
     return "position", [
         stretch
-        for document in tunes.documents
-        for stretch in _cut_tune(_numbers(document), shares, is_bar, is_note)
+        for document, title in zip(tunes.documents, tunes.titles, strict=True)
+        for stretch in _cut_tune(_numbers(document), title, shares, is_bar, is_note)
     ]
 
 
@@ -257,6 +264,7 @@ def _numbers(document: "array[int]") -> NDArray[np.uint32]:
 
 def _cut_tune(
     symbols: NDArray[np.uint32],
+    title: str,
     shares: Sequence[float],
     is_bar: NDArray[np.bool_],
     is_note: NDArray[np.int64],
@@ -269,4 +277,4 @@ def _cut_tune(
     for part, (start, end) in enumerate(pairwise([*edges, len(symbols)])):
         if start < end:
             notes = int(is_note[symbols[start:end]].sum())
-            yield SplitTune(symbols[start:end], part, notes, True, end == len(symbols))
+            yield SplitTune(symbols[start:end], part, notes, True, end == len(symbols), title)

@@ -1,5 +1,6 @@
 """Counting and writing the parts of an index, in constant memory."""
 
+import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -31,6 +32,8 @@ class Stretch:
     chars: int = 0
     bytes: int = 0
     notes: int = 0
+    titles: tuple[str, ...] = ()
+    """Those of the documents that begin here, where documents have titles."""
 
 
 class PartCounter:
@@ -60,6 +63,7 @@ class PartWriter(PartCounter):
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._ids = (folder / f"{part}.ids").open("wb")
         self._documents = (folder / f"{part}.documents").open("wb")
+        self._titles = (folder / f"{part}.titles").open("w", encoding="utf-8")
         self._thread = ThreadPoolExecutor(1)
         self._write: Future[int] | None = None
 
@@ -71,6 +75,7 @@ class PartWriter(PartCounter):
         data = stretch.encoded.ids.astype(self._dtype, copy=False).data
         self._write = self._thread.submit(self._ids.write, data)
         self._documents.write(starts[stretch.opens].astype("<i8").data)
+        self._titles.writelines(f"{json.dumps(title)}\n" for title in stretch.titles)
         super().add(stretch)
 
     def _wait(self) -> None:
@@ -91,6 +96,7 @@ class PartWriter(PartCounter):
             self._thread.shutdown()
             self._ids.close()
             self._documents.close()
+            self._titles.close()
 
 
 def text_stretches(blocks: Iterable[PartBlock], encode: BlockEncoder, *, size: int) -> Iterable[Stretch]:
@@ -135,7 +141,8 @@ def tune_stretches(tunes: Iterable[SplitTune], ids_of: NDArray[np.unsignedintege
         if tune.closes:
             ids = np.concatenate([ids, eos])
         encoded = Encoded(ids, np.array([len(ids)]))
-        yield Stretch(tune.part, encoded, np.array([tune.opens]), notes=tune.notes)
+        titles = (tune.title,) if tune.opens else ()
+        yield Stretch(tune.part, encoded, np.array([tune.opens]), notes=tune.notes, titles=titles)
 
 
 def count_parts(stretches: Iterable[Stretch], unk_id: int | None) -> dict[str, dict[str, int]]:

@@ -118,3 +118,44 @@ def test_without_a_validation_part_hyper_parameters_must_be_given(home, capsys):
     assert "no validation part to tune on; give --cache-lambda" in capsys.readouterr().err
     record, _ = scored(capsys, *model, "--cache", "9", "--cache-theta", "0.5", "--cache-lambda", "0.1")
     assert record["tuned_on"] is None
+
+
+def test_an_ngram_model_is_scored_beside_the_network_and_mixed_in(home, capsys):
+    static, _ = scored(capsys, home / "m", "--part", "test")
+    record, _ = scored(capsys, home / "m", "--part", "test", "--ngram", "--mix-ngram", 0.5)
+    assert record["protocol"] == "carried+ngram"
+    assert record["static"] == static
+    assert record["mix_ngram"] == 0.5
+    assert record["ngram"]["tokens"] == record["tokens"] == static["tokens"]
+    assert record["ngram"]["loss_nats"] < static["loss_nats"]  # the text repeats itself
+    assert record["loss_nats"] < static["loss_nats"]
+
+
+def test_a_share_of_nothing_or_of_all_is_one_model_alone(home, capsys):
+    network, _ = scored(capsys, home / "m", "--mix-ngram", 0)
+    ngrams, _ = scored(capsys, home / "m", "--mix-ngram", 1, "--ngram")
+    assert network["loss_nats"] == pytest.approx(network["static"]["loss_nats"], abs=2e-5)
+    assert ngrams["loss_nats"] == pytest.approx(ngrams["ngram"]["loss_nats"], abs=2e-5)
+
+
+def test_ngrams_go_with_a_cache_and_stand_in_the_table(home, capsys):
+    options = "--cache 20 --cache-theta 0.5 --cache-lambda 0.1 --mix-ngram 0.25 --ngram --device cpu"
+    assert run(["evaluate", str(home / "m"), *options.split()]) == 0
+    table = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert table["protocol"].strip() == "carried+cache+ngram"
+    assert table["n-gram share"].strip() == "0.25"
+    assert "nats per token, carried" in table
+    assert "bits per char, ngram" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--mix-ngram 1.5", "--mix-ngram 1.5: expected a share from 0 to 1"),
+        ("--mix-ngram nan", "--mix-ngram nan: expected a share from 0 to 1"),
+        ("--ngram --protocol windows:9", "--protocol windows:9: --ngram and --mix-ngram know all"),
+    ],
+)
+def test_bad_ngram_options_are_one_line(home, capsys, options, message):
+    assert run(["evaluate", str(home / "m"), *options.split()]) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""The options of `seqgen evaluate` that bring in an n-gram model of the training part."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqgen.cli.console import notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqgen.data.index import TokenIndex
+
+Ngram = Annotated[bool, typer.Option("--ngram", help="Score an unbounded n-gram model beside it.")]
+MixNgram = Annotated[
+    float | None, typer.Option(metavar="W", help="Give the n-gram model this share of each prediction.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NgramOptions:
+    """The options as they were given.
+
+    Raises:
+        ConfigError: If the share is none.
+    """
+
+    ngram: bool
+    mix_ngram: float | None
+
+    def __post_init__(self) -> None:
+        if self.mix_ngram is not None and not 0 <= self.mix_ngram <= 1:
+            raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether an n-gram model is needed at all."""
+        return self.ngram or self.mix_ngram is not None
+
+
+def read_with_ngrams(own: "TokenIndex", scored: "TokenIndex", part: str) -> "NDArray[np.float64]":
+    """Return what the n-gram model of an index gives every token of a part of another, or of the same."""
+    from seqgen.data.ngrams import NgramModel
+    from seqgen.data.suffixes import ensure_suffixes
+    from seqgen.evaluation.ngram import ngram_probabilities
+    from seqgen.kernels.jit import telling_of_compilation
+
+    with telling_of_compilation(lambda: notice("compiling the n-gram model (first run on this machine)")):
+        model = NgramModel(ensure_suffixes(own, notify=notice), len(own.tokenizer.tokens))
+        return ngram_probabilities(model, own, scored, part)
