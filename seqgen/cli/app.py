@@ -13,6 +13,7 @@ import typer
 
 from seqgen import __version__
 from seqgen.cli.console import complain
+from seqgen.cli.convert import convert
 from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
@@ -52,6 +53,7 @@ app.command()(sample)
 app.command()(evaluate)
 app.command()(vocab)
 app.command()(index)
+app.command()(convert)
 app.add_typer(corpus_app, name="corpus")
 
 
