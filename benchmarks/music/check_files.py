@@ -1,9 +1,9 @@
 """Look at what seqgen writes through other programs: verovio, sox, an image reader, music21.
 
 A tune, and with `--score` a piece for several voices, is converted by the command line to every form. The
-MusicXML is engraved by verovio (and painted by resvg_py: open the PNG), the piano roll is opened, sox tells the
-length and level of the sound and the pitch of single notes, and music21 reads the ABC, MIDI and MusicXML again.
-Checks whose program is missing say so. The last line is JSON.
+MusicXML is engraved by verovio (and painted by resvg_py: open the PNG), the piano roll is opened, sox tells
+the length and level of the sound and the pitch of single notes, and music21 reads the ABC, MIDI and MusicXML
+again. Checks whose program is missing say so. The last line is JSON.
 
     python -m benchmarks.music.check_files [--tune FILE] [--score FILE] [--keep FOLDER]
 """
