@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -83,7 +83,7 @@ def _choose(output: str, to: TuneFormName | None) -> "tuple[TuneForm, Path | Non
     path = Path(output)
     known = TUNE_SUFFIXES.get(path.suffix.lower())
     is_folder = output != STDOUT and (output.endswith("/") or path.is_dir() or not path.suffix)
-    form = cast("TuneForm", to.value) if to is not None else None if is_folder else known
+    form = to.value if to is not None else None if is_folder else known
     if form is None:
         kinds = ", ".join(TuneFormName)
         if is_folder or output == STDOUT:
