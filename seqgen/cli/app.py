@@ -13,7 +13,9 @@ import typer
 
 from seqgen import __version__
 from seqgen.cli.console import complain
+from seqgen.cli.convert import convert
 from seqgen.cli.corpus import app as corpus_app
+from seqgen.cli.doctor import doctor
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
 from seqgen.cli.novelty import novelty
@@ -54,6 +56,8 @@ app.command()(evaluate)
 app.command()(vocab)
 app.command()(index)
 app.command()(novelty)
+app.command()(convert)
+app.command()(doctor)
 app.add_typer(corpus_app, name="corpus")
 
 

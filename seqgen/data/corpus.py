@@ -115,6 +115,8 @@ class Corpus:
         Raises:
             CorpusError: Naming the first thing that was not read.
         """
+        if not documents and [item.name for item in self.skipped] == self.names:
+            raise CorpusError(str(self.skipped[0]))
         if not documents:
             why = f": {self.skipped[0]}" if self.skipped else ": every document in it is empty"
             raise CorpusError(f"{', '.join(self.names)}: nothing to read is left{why}")
@@ -158,7 +160,7 @@ def open_corpus(names: Sequence[str], config: CorpusConfig, *, level: str = "aut
 def _keep_music(corpus: Corpus) -> None:
     for source in list(corpus.sources):
         if source.kind not in MUSIC_KINDS:
-            corpus.drop(source, UnreadableError("holds no music that seqgen reads; see --level"))
+            corpus.drop(source, UnreadableError("holds no music that seqgen reads"))
         elif source.packed:
             corpus.drop(source, UnreadableError("compressed; unpack it to read its music"))
     corpus.require_content(len(corpus.sources))

@@ -2,11 +2,8 @@
 
 import json
 import re
-import signal
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from seqgen.data.corpus import Corpus
 from seqgen.data.index import PARTS
+from seqgen.data.pool import WORTH_A_POOL, map_tunes
 from seqgen.data.provenance import code_hash
 from seqgen.data.readers import UnreadableError
 from seqgen.data.sources import Skipped, Source
@@ -28,14 +26,10 @@ from seqgen.errors import CorpusError, TokenError
 from seqgen.files import file_hash, replacing
 from seqgen.music.encodings import NoteEncoding, count_notes, note_encoding, suits_melody
 from seqgen.music.read import MusicUnit, parse_unit, split_music
-from seqgen.runtime import cache_dir, cpu_count
+from seqgen.runtime import cache_dir
 
 _SAMPLED = 24
 _SUITED_SHARE = 0.9
-_WORTH_A_POOL = 48
-"""Tunes from which starting other processes pays."""
-_CHUNK = 4
-"""Tunes that a process is given at a time: after Ctrl-C, those at work are waited for."""
 
 
 class Reading(NamedTuple):
@@ -92,13 +86,14 @@ def read_tunes(
     """
     tunes = Tunes(encoding)
     plan = []
-    for source, units in _units(corpus):
+    for source, units in music_units(corpus):
         place = _place(source, encoding)
         plan.append((source, units, place, _load(place)))
     missing = [unit for _, units, _, known in plan if known is None for unit in units]
-    if len(missing) >= _WORTH_A_POOL:
+    if len(missing) >= WORTH_A_POOL:
         notify(f"reading the notes of {len(missing):,} pieces, which are kept for the next time")
-    fresh = _parse_all(missing, encoding)
+    read = partial(_read_unit, name=encoding.name, parameters=encoding.parameters())
+    fresh = map_tunes(missing, read, lambda unit: Reading("", f"{unit.place}: the reader crashed on it"))
     for source, units, place, known in plan:
         readings = [next(fresh) for _ in units] if known is None else known
         if known is None:
@@ -107,19 +102,20 @@ def read_tunes(
             if tokens:
                 tunes.add(source, unit.title, tokens)
             else:
-                corpus.skip(_skipped(unit, error))
+                corpus.skip(skipped_unit(unit, error))
     corpus.require_content(len(tunes.documents))
     return tunes
 
 
-def _skipped(unit: MusicUnit, error: str) -> Skipped:
-    """Take the place out of a message of the form `path:line: reason`, where it has one."""
+def skipped_unit(unit: MusicUnit, error: str) -> Skipped:
+    """Note a tune that was not read, the place taken out of a message `path:line: reason` that has one."""
     found = re.fullmatch(rf"{re.escape(str(unit.path))}:(?:(\d+):)? (.*)", error, re.DOTALL)
     line, reason = found.groups() if found else (None, error)
     return Skipped(str(unit.path), reason, f"line {line or unit.line}" if line or unit.text else "")
 
 
-def _units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
+def music_units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
+    """Yield the files of a corpus with their tunes, not parsed yet; those that hold none are dropped."""
     for source in list(corpus.sources):
         try:
             yield source, split_music(source.path)
@@ -159,48 +155,6 @@ def _read_unit(unit: MusicUnit, *, name: str, parameters: Mapping[str, Any]) -> 
         )
     except (CorpusError, TokenError) as error:
         return Reading("", str(error))
-
-
-def _parse_all(units: Sequence[MusicUnit], encoding: NoteEncoding) -> Iterator[Reading]:
-    read = partial(_read_unit, name=encoding.name, parameters=encoding.parameters())
-    if len(units) < _WORTH_A_POOL or cpu_count() == 1:
-        yield from map(read, units)
-        return
-    done = 0
-    while done < len(units):
-        try:
-            with _pool(cpu_count()) as pool:
-                for reading in pool.map(read, units[done:], chunksize=_CHUNK):
-                    yield reading
-                    done += 1
-        except BrokenProcessPool:
-            # A tune made the reader crash. Until it is behind us, each gets a process of its own.
-            for unit in units[done : done + _CHUNK]:
-                yield _read_alone(unit, read)
-                done += 1
-
-
-def _read_alone(unit: MusicUnit, read: Callable[[MusicUnit], Reading]) -> Reading:
-    try:
-        with _pool(1) as pool:
-            return pool.submit(read, unit).result()
-    except BrokenProcessPool:
-        return Reading("", f"{unit.place}: the reader crashed on it")
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    """Start processes that inherit no threads; Ctrl-C is left to the process that waits for them."""
-    from multiprocessing import get_all_start_methods, get_context
-
-    if "forkserver" in get_all_start_methods():
-        context = get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        return ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupts)
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _place(source: Source, encoding: NoteEncoding) -> Path:

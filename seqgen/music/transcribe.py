@@ -55,7 +55,7 @@ def transcribe(piece: Piece) -> Piece:
     )
     snapped = [_snap_part(part) for part in piece.parts]
     end = max((note.end for notes in snapped for note in notes), default=_ZERO)
-    bars = _bars(meters, end)
+    bars = rule_bars(meters, end)
     lines = [bar.onset for bar in bars]
     first = value_at(keys, _ZERO)
     spelled = spelling(first.fifths if first is not None else 0)
@@ -162,7 +162,7 @@ def _snap(time: Fraction, grids: dict[int, Fraction]) -> Fraction:
     return beat + on_grid(time - beat, grids.get(beat, Fraction(1, 4)))
 
 
-def _bars(meters: Sequence[tuple[Fraction, Meter | None]], end: Fraction) -> tuple[Bar, ...]:
+def rule_bars(meters: Sequence[tuple[Fraction, Meter | None]], end: Fraction) -> tuple[Bar, ...]:
     """Rule bar lines as the meters say, up to the bar in which the last note ends."""
     bars: list[Bar] = []
     for index, (start, meter) in enumerate(meters):

@@ -54,7 +54,7 @@ def test_packed_music_is_named(mixed):
 
 def test_a_corpus_without_music_is_an_error_at_level_note(tmp_path):
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(CorpusError, match=r"nothing to read is left: .*a\.txt: holds no music"):
+    with pytest.raises(CorpusError, match=r"a\.txt: holds no music"):
         opened(tmp_path / "a.txt", level="note")
 
 
@@ -114,7 +114,7 @@ def test_the_report_counts_files_and_names_what_was_skipped(mixed):
     report = opened(mixed, level="note").report()
     assert report["files"] == {"abc": 2}
     assert report["skipped"] == [
-        {"name": f"{mixed}/c.txt", "place": "", "reason": "holds no music that seqgen reads; see --level"}
+        {"name": f"{mixed}/c.txt", "place": "", "reason": "holds no music that seqgen reads"}
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seqgen.config import CorpusConfig, build_config
-from seqgen.data import tunes
+from seqgen.data import pool, tunes
 from seqgen.data.corpus import open_corpus
 from seqgen.data.index import PARTS
 from seqgen.data.indexing import ensure_index
@@ -151,7 +151,7 @@ def test_readings_are_kept_until_a_file_changes(book, tmp_path, monkeypatch):
 def test_readings_of_an_older_reader_are_not_used(book, monkeypatch):
     read_tunes(corpus_of(book), note_encoding("melody"))
     parsed = []
-    monkeypatch.setattr(tunes, "_WORTH_A_POOL", 10**6)
+    monkeypatch.setattr(pool, "WORTH_A_POOL", 10**6)
     monkeypatch.setattr(tunes, "parse_unit", lambda unit: parsed.append(unit) or parse_unit(unit))
     monkeypatch.setattr(tunes, "code_hash", lambda *folders: "0" * 64)
     read_tunes(corpus_of(book), note_encoding("melody"))
@@ -161,7 +161,7 @@ def test_readings_of_an_older_reader_are_not_used(book, monkeypatch):
 def test_parsing_in_processes_equals_parsing_in_place(book, monkeypatch, tmp_path):
     pooled = read_tunes(corpus_of(book), note_encoding("melody"))
     monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "other"))
-    monkeypatch.setattr(tunes, "_WORTH_A_POOL", 10**6)
+    monkeypatch.setattr(pool, "WORTH_A_POOL", 10**6)
     alone = read_tunes(corpus_of(book), note_encoding("melody"))
     assert alone.documents == pooled.documents
     assert alone.symbols == pooled.symbols
@@ -175,7 +175,7 @@ def die_on_tune_50(unit, **_):
 
 def test_a_tune_that_crashes_the_reader_is_named_and_the_others_are_read(book, monkeypatch):
     monkeypatch.setattr(tunes, "_read_unit", die_on_tune_50)
-    monkeypatch.setattr(tunes, "_CHUNK", 3)
+    monkeypatch.setattr(pool, "_CHUNK", 3)
     corpus = corpus_of(book)
     read = read_tunes(corpus, note_encoding("melody"))
     assert len(read.documents) == 99

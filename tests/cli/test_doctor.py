@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from seqgen.cli.app import run
+
+REEL = "|: A2FA dAFA | Bcdc A3F | G2BG F2AF | E2EF GFED :|\n"
+HIGHER = "|: B2GB eBGB | cded B3G | A2cA G2BG | F2FG AGFE :|\n"  # the reel one tone up, in E
+CHANGED = "|: A2FA dAFA | Bcdc A3F | G2BG F2AF | E2EF D4 :|\n"
+OTHER = "| e3c ecac | d3B dBgB | cBAB cdef | e2 a2 a2 z2 |]\n"
+
+
+def tune(number, music, key="D", meter="4/4"):
+    return f"X:{number}\nT:Tune {number}\nM:{meter}\nL:1/8\nK:{key}\n{music}\n"
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    music = [
+        tune(1, REEL),
+        tune(2, REEL),
+        tune(3, HIGHER, key="E"),
+        tune(4, CHANGED),
+        tune(5, OTHER, key="Am"),
+        tune(6, "| e3c ecac d | dcBA GFED |]\n", key="G"),
+        tune(7, "abc | 7 |\n"),
+    ]
+    (tmp_path / "book.abc").write_text("".join(music))
+
+
+def record(capsys):
+    assert run(["doctor", "book.abc", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_is_read_and_what_is_not_is_counted_and_placed(capsys):
+    found = record(capsys)
+    assert found["tunes"] == 6
+    assert found["skipped"] == [
+        {"name": "book.abc", "place": "line 48", "reason": "the number 7 belongs to no note"}
+    ]
+
+
+def test_bars_that_do_not_add_up_are_named_by_tune_and_bar(capsys):
+    assert record(capsys)["faults"] == [
+        {"tune": "book.abc:36 Tune 6", "faults": ["bar 1 is 9/8 long in 4/4"]}
+    ]
+
+
+def test_the_same_tune_is_found_in_its_key_in_another_and_changed(capsys):
+    found = record(capsys)
+    assert found["same"] == [["book.abc:1 Tune 1", "book.abc:8 Tune 2"]]
+    assert found["transposed"] == [["book.abc:1 Tune 1", "book.abc:15 Tune 3"]]
+    assert {tuple(pair[:2]) for pair in found["alike"]} == {
+        ("book.abc:1 Tune 1", "book.abc:22 Tune 4"),
+        ("book.abc:8 Tune 2", "book.abc:22 Tune 4"),
+        ("book.abc:15 Tune 3", "book.abc:22 Tune 4"),
+    }
+
+
+def test_histograms_count_every_tune_once(capsys):
+    found = record(capsys)["histograms"]
+    assert found["key"] == {"D-major": 3, "A-minor": 1, "E-major": 1, "G-major": 1}
+    assert found["meter"] == {"4/4": 6}
+    assert all(sum(counts.values()) == 6 for counts in found.values())
+
+
+def test_the_report_is_for_people(capsys):
+    assert run(["doctor", "book.abc"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("6 tunes read, ")
+    assert "  book.abc: line 48: the number 7 belongs to no note" in lines
+    assert "  book.abc:36 Tune 6: bar 1 is 9/8 long in 4/4" in lines
+    assert any(line.startswith("  D-major ") and line.endswith("█") for line in lines)
