@@ -160,7 +160,8 @@ class ExpressionReader:
             return Repeat(part, low, None if high is _parser.MAXREPEAT else high)
         if kind is _parser.SUBPATTERN:
             _, added, removed, inner = value
-            return self._series(list(inner), (flags | added) & ~removed, begins=begins, ends=ends)
+            within = _compiler._combine_flags(flags, added, removed)
+            return self._series(list(inner), within, begins=begins, ends=ends)
         if kind is _parser.BRANCH:
             branches = [self._series(list(inner), flags, begins=begins, ends=ends) for inner in value[1]]
             return Choice(tuple(branches))
