@@ -1,8 +1,8 @@
 """Sample under constraints: do all samples match, what do they cost, how soon do they begin.
 
 Three small models are trained for some seconds on one corpus, over characters, words and subwords, and 1,000
-samples of each are matched by Python's `re`. The cost is measured on random weights, the loop with and without
-a constraint in short turns taken in alternation, of which the best counts.
+samples of each are matched by Python's `re`. The cost is measured on random weights: the loop with and
+without a constraint, in short turns taken in alternation, of which the best counts.
 
     python benchmarks/sampling/bench_constraints.py
 """

@@ -308,7 +308,7 @@ def test_sampling_text_and_abc_imports_neither_torch_nor_music_libraries(model, 
     script = (
         "import sys\n"
         "from seqgen.cli.app import run\n"
-        f"codes = [run(['sample', {model!r}, '--seed', '1', '--top-k', '5', '--prompt', 'bad', '--lines', '2'])]\n"
+        f"codes = [run(['sample', {model!r}, '--seed', '1', '--lines', '2', '--prompt', 'bad'])]\n"
         f"codes += [run(['sample', {player!r}, '--seed', '1'])]\n"
         "heavy = {'torch', 'music21', 'miditok', 'symusic', 'sentencepiece', 'matplotlib', 'scipy', 'rich'}\n"
         "print(codes, sorted(set(sys.modules) & heavy), file=sys.stderr)\n"
