@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.kernels.draw import FORBIDDEN, UNIT, ZERO, largest
+from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled
 
 EOS = 0
-FORBIDDEN = np.float32(-np.inf)
 
 
 class Constraint(NamedTuple):
@@ -24,6 +25,8 @@ class Constraint(NamedTuple):
         targets: The state that it leads to, (E,).
         distance: The fewest tokens from each state to one in which a sequence may end, (S,); 0 in these.
         length: How many tokens a sequence may have.
+        concludes: Whether, where a sequence may end, its end takes over the probability of all that may not
+            follow there.
     """
 
     kinds: NDArray[np.int32]
@@ -32,6 +35,7 @@ class Constraint(NamedTuple):
     targets: NDArray[np.int32]
     distance: NDArray[np.int32]
     length: int
+    concludes: bool
 
 
 FREE = Constraint(
@@ -41,6 +45,7 @@ FREE = Constraint(
     targets=np.zeros(0, np.int32),
     distance=np.zeros(0, np.int32),
     length=0,
+    concludes=False,
 )
 
 
@@ -65,12 +70,26 @@ def forbid(constraint: Any, place: Any, left: Any, marked: Any, scores: Any) -> 
     first, last = constraint.starts[place], constraint.starts[place + 1]
     for edge in range(first, last):
         marked[constraint.labels[edge]] = constraint.distance[constraint.targets[edge]] <= left
-    end = scores[EOS] if constraint.distance[place] == 0 else FORBIDDEN
+    marked[constraint.kinds[EOS]] = False
+    end = FORBIDDEN
+    if constraint.distance[place] == 0:
+        end = _end_of_all(constraint, marked, scores) if constraint.concludes else scores[EOS]
     for v in range(len(scores)):
         scores[v] = scores[v] if marked[constraint.kinds[v]] else FORBIDDEN
     scores[EOS] = end
     for edge in range(first, last):
         marked[constraint.labels[edge]] = False
+
+
+@compiled
+def _end_of_all(constraint: Any, marked: Any, scores: Any) -> Any:
+    """Return the score of what is not marked, EOS included, taken together."""
+    top = largest(scores)
+    units: Any = 0
+    for v in range(len(scores)):
+        weight = exp(scores[v] - top)
+        units += np.int64((ZERO if marked[constraint.kinds[v]] else weight) * UNIT)
+    return np.float32(top + np.log(units / UNIT)) if units > 0 else scores[EOS]
 
 
 @compiled

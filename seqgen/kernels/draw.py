@@ -71,7 +71,7 @@ def log_sum(logits: Any, weights: Any) -> Any:
         logits: What the network gives, (V,).
         weights: Room for V float32 values.
     """
-    top = _largest(logits)
+    top = largest(logits)
     numbers = 0
     for i in range(len(logits)):
         numbers += logits[i] <= top
@@ -144,7 +144,7 @@ def draw_token(scores: Any, rule: Any, step: Any, uniform: Any) -> Any:
 
 
 @compiled
-def _largest(values: Any) -> Any:
+def largest(values: Any) -> Any:
     """Return the largest value, comparing as integers, which unlike floats may be compared in any order."""
     top = LEAST
     for i in range(len(values)):
@@ -173,7 +173,7 @@ def _likeliest(scores: Any) -> Any:
 def _weigh(weights: Any, temperature: Any, rule: Any) -> None:
     """Turn scores into e**(score / temperature), relative to the largest, and 0 where filtered out."""
     sharpness = np.float32(1.0 / temperature)
-    top = _largest(weights)
+    top = largest(weights)
     for i in range(len(weights)):
         weights[i] = exp((weights[i] - top) * sharpness)
     if 0 < rule.top_k < len(weights):

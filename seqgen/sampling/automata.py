@@ -39,6 +39,8 @@ class Automaton:
         labels: The kind that each edge is for, (E,), ascending within a state.
         targets: The state that it leads to, (E,).
         accepting: Whether a sequence may end in each state, (S,).
+        concludes: Whether, where a sequence may end, its end takes over the probability of all that may not
+            follow there: for a constraint that says where to end. Otherwise what may follow shares it.
     """
 
     kinds: Ints
@@ -46,6 +48,7 @@ class Automaton:
     labels: Ints
     targets: Ints
     accepting: NDArray[np.bool_]
+    concludes: bool = False
 
     def __len__(self) -> int:
         """Return the number of states."""
@@ -123,6 +126,7 @@ class Automaton:
             targets=self.targets.astype(np.int32),
             distance=self.distance.astype(np.int32),
             length=length,
+            concludes=self.concludes,
         )
 
 

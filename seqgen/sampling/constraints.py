@@ -1,13 +1,14 @@
 """Constraints on text by name: each a tree of characters, made an automaton over the tokens of a model.
 
 A constraint is on the whole text, the prompt included. What cannot be met, alone, with the others or within
-the length, is told before anything is sampled.
+the length, is told before anything is sampled. An expression for the whole text also says where it ends: where
+it may end, that is as likely as all together that the model would go on with and the expression forbids.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def constrain(
         with _limits_told(together):
             whole = intersect(whole, one)
         _require_possible(whole, f"{together} together", length)
-    return whole
+    return None if whole is None else replace(whole, concludes=rules.regex is not None)
 
 
 def _over_tokens(rules: TextRules, name: str, spelling: Spelling, prompt: str) -> Automaton:
@@ -148,7 +149,7 @@ def _limits_told(shown: str) -> Iterator[None]:
         raise ConfigError(f"{shown}: {error}") from error
     except TooLargeError as error:
         raise ConfigError(
-            f"{shown}: needs more than {STATE_LIMIT:,} states; make it simpler, with shorter repetitions"
+            f"{shown}: needs more than {STATE_LIMIT:,} states; ask for something simpler"
         ) from error
 
 

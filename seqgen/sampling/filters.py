@@ -5,7 +5,8 @@ In this order:
      multiplied. The paper divides the logit instead, which depends on a constant that a network may add.
   2. frequency penalty (of OpenAI's interface, in no paper): taken off once for each time a token was there.
   3. bias: added to the logits; minus infinity forbids a token (`<unk>` always).
-  4. the constraint (`seqgen.sampling.automata`): what may not follow is forbidden.
+  4. the constraint (`seqgen.sampling.automata`): what may not follow is forbidden. If it concludes, EOS,
+     where it may follow, takes over the probability of that.
   5. no repeated n-grams (Paulus, Xiong and Socher 2018, "A deep reinforced model for abstractive
      summarization"): a token is forbidden that would make a run of n tokens come again; but not the last one
      that is left.
@@ -30,6 +31,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+EOS = 0
 Probabilities = NDArray[np.float64]
 
 
@@ -48,6 +50,7 @@ def probabilities(
     ngram: int = 0,
     seen: Sequence[int] = (),
     allowed: NDArray[np.bool_] | None = None,
+    concludes: bool = False,
 ) -> Probabilities:
     """Return the distribution a token is drawn from.
 
@@ -65,6 +68,7 @@ def probabilities(
         ngram: No run of so many tokens comes twice; 0 allows it.
         seen: The tokens before, the prompt's included.
         allowed: What the constraint allows, (V,).
+        concludes: Whether EOS takes over the probability of the rest, where it is allowed.
 
     Returns:
         Probabilities, (V,), which add up to 1.
@@ -72,6 +76,8 @@ def probabilities(
     scores = penalise(logits.astype(np.float64), seen[-window:] if window else seen, repetition, frequency)
     scores += 0.0 if bias is None else bias
     if allowed is not None:
+        if concludes and allowed[EOS]:
+            scores[EOS] = np.logaddexp.reduce(scores[~allowed], initial=scores[EOS])
         scores[~allowed] = -np.inf
     if ngram:
         forbid_repeats(scores, seen, ngram)

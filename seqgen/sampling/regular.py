@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from seqgen.sampling.automata import STATE_LIMIT, Automaton, Ints, TooLargeError, make_automaton
 
+POSITION_LIMIT = 300_000
 FOLLOW_LIMIT = 2_000_000
 _BEGINNINGS = (_parser.AT_BEGINNING, _parser.AT_BEGINNING_STRING)
 _ENDS = (_parser.AT_END, _parser.AT_END_STRING)
@@ -220,7 +221,7 @@ class _Positions:
             case Chars():
                 self.chars.append(node)
                 self.follow.append(set())
-                if len(self.chars) > STATE_LIMIT:
+                if len(self.chars) > POSITION_LIMIT:
                     raise TooLargeError
                 place = (len(self.chars) - 1,)
                 return _Part(False, place, place)

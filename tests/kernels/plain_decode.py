@@ -163,7 +163,7 @@ def plain_sample(
         if automaton is not None:
             allowed = automaton.mask(place, left=length - step - 1)
             allowed[0] = automaton.accepting[place]
-            filters["allowed"] = allowed
+            filters |= {"allowed": allowed, "concludes": automaton.concludes}
         now = temperature + slope * min(step, slope_steps)
         shares = probabilities(logits, temperature=now, seen=[*prompt, *tokens], **filters)
         token = draw(shares, float(uniforms(seed, sequence, step)))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -210,7 +211,7 @@ def test_tokens_are_those_of_the_plain_loop(cell, filters):
     assert np.abs(logprobs[0, :count] - expected_logprobs).max() < 1e-4
 
 
-def two_states(*, vocab=VOCAB):
+def in_two_parts(*, vocab=VOCAB):
     """Return the automaton of token 1 or 2 any number of times, then 3, then 4 or 5 four times."""
     kinds = np.zeros(vocab, np.int64)
     kinds[[1, 2, 3, 4, 5]] = 1, 1, 2, 3, 3
@@ -225,7 +226,7 @@ def two_states(*, vocab=VOCAB):
 )
 def test_constrained_tokens_are_those_of_the_plain_loop(cell, filters):
     weights = random_weights(cell, spread=1.5)
-    decoder, automaton = Decoder(weights, cell=cell), two_states()
+    decoder, automaton = Decoder(weights, cell=cell), in_two_parts()
     constraint = automaton.tables(9)
     found, _ = decoder.draw(
         decoder.start(range(20)), rule(**filters), 9, constraint=constraint, past=np.zeros((1, 0), np.int64)
@@ -237,11 +238,30 @@ def test_constrained_tokens_are_those_of_the_plain_loop(cell, filters):
         assert set(row[len(expected) :]) <= {ENDED}
 
 
+@pytest.mark.parametrize("filters", [{}, {"temperature": 0.0}, {"bias": never(6, 7)}, {"repetition": 3.0}])
+def test_an_end_that_takes_over_the_rest_is_that_of_the_plain_loop(filters):
+    weights = random_weights("gru", spread=1.5)
+    kinds = np.minimum(np.arange(VOCAB), 5)
+    edges = np.zeros(4, np.int64), np.array([1, 2, 3, 4]), np.array([0, 0, 1, 1])
+    automaton = replace(make_automaton(kinds, *edges, np.array([True, True])), concludes=True)
+    decoder, past = Decoder(weights, cell="gru"), np.zeros((1, 0), np.int64)
+    found, _ = decoder.draw(
+        decoder.start(range(20)), rule(**filters), 9, constraint=automaton.tables(9), past=past
+    )
+    lengths = set()
+    for number, row in enumerate(found.tolist()):
+        settings = {"sequence": number, "seed": 7, "length": 9, **filters}
+        expected, _ = plain_sample(weights, "gru", automaton=automaton, **settings)
+        assert row[: len(expected)] == expected
+        lengths.add(len(expected))
+    assert len(lengths) > 1 or filters == {"temperature": 0.0}
+
+
 def test_a_constrained_sequence_is_complete_at_its_length_however_unlikely_that_is():
     weights = random_weights("lstm")
     weights["head.bias"][1] += 30  # token 1 for ever
     decoder = Decoder(weights, cell="lstm")
-    tokens, _ = decoder.draw(decoder.start(range(6)), rule(), 12, constraint=two_states().tables(12))
+    tokens, _ = decoder.draw(decoder.start(range(6)), rule(), 12, constraint=in_two_parts().tables(12))
     for row in tokens.tolist():
         assert row[:8] == [1] * 7 + [3]
         assert set(row[8:]) <= {4, 5}
@@ -249,7 +269,7 @@ def test_a_constrained_sequence_is_complete_at_its_length_however_unlikely_that_
 
 def test_a_constrained_sequence_ends_where_nothing_may_follow():
     decoder = Decoder(random_weights("gru"), cell="gru")
-    tokens, _ = decoder.draw(decoder.start(range(30)), rule(), 40, constraint=two_states().tables(40))
+    tokens, _ = decoder.draw(decoder.start(range(30)), rule(), 40, constraint=in_two_parts().tables(40))
     ended = [row for row in tokens.tolist() if 0 in row]
     assert len(ended) > 10
     for row in ended:
@@ -259,7 +279,7 @@ def test_a_constrained_sequence_ends_where_nothing_may_follow():
 
 
 def test_chunks_and_batches_never_change_a_constrained_sequence_with_a_memory():
-    decoder, limits = Decoder(random_weights("lstm"), cell="lstm"), two_states().tables(30)
+    decoder, limits = Decoder(random_weights("lstm"), cell="lstm"), in_two_parts().tables(30)
     looking_back = rule(repetition=1.5, frequency=0.2, ngram=3)
     whole, _ = decoder.draw(decoder.start([1, 2]), looking_back, 30, constraint=limits)
     state, past = decoder.start([2]), np.zeros((1, 0), np.int64)

@@ -9,7 +9,14 @@ from seqgen.errors import ConfigError
 from seqgen.sampling.constraints import TextRules, constrain
 from seqgen.sampling.engine import SampleConfig, Sampler, collect
 from tests.corpora import sentences
-from tests.sampling.models import TUNE, abc_piece, char_tokenizer, note_tokenizer, write_model
+from tests.sampling.models import (
+    TUNE,
+    abc_piece,
+    char_tokenizer,
+    note_tokenizer,
+    spelling_weights,
+    write_model,
+)
 
 LETTERS = char_tokenizer("abcdeTh .\n")
 
@@ -66,6 +73,15 @@ def test_filters_never_break_a_constraint(tmp_path, settings):
     assert all(re.fullmatch(expression, text) for text in found)
 
 
+def test_a_text_ends_where_the_model_would_leave_an_expression(tmp_path):
+    sampler = Sampler(
+        write_model(tmp_path / "m", LETTERS, cell="rnn", weights=spelling_weights(LETTERS, "abcabc.dd"))
+    )
+    constraint = constrain(TextRules(regex="[a-e]+"), LETTERS, prompt="", length=50)
+    (sample,) = collect(sampler.generate(SampleConfig(length=50), constraint=constraint))
+    assert (sample.text, sample.reason) == ("abcabc", "eos")
+
+
 def test_a_prompt_is_a_part_of_what_matches(tmp_path):
     found = texts(tmp_path, LETTERS, TextRules(regex="(?:abc )+[de]+"), prompt="abc ab", length=9)
     assert all(re.fullmatch("(?:abc )+[de]+", text) for text in found)
@@ -116,7 +132,7 @@ def test_only_words_of_a_file_appear_in_either_case(tmp_path):
 
 NONE = "there is no such text in the tokens of this model"
 LONG = "takes at least 35 tokens, but --length is 20"
-SIMPLER = "make it simpler, with shorter repetitions"
+SIMPLER = "ask for something simpler"
 EXPLODING = "(?:a|b)*a(?:a|b){40}"
 
 

@@ -86,6 +86,14 @@ def test_a_token_is_forbidden_that_would_repeat_a_run():
     assert np.flatnonzero(probabilities(EIGHTHS, ngram=1, seen=[1, 2, 1])).tolist() == [0, 3]
 
 
+def test_an_end_takes_over_the_probability_of_what_is_forbidden():
+    allowed = np.array([True, True, False, False])
+    assert probabilities(EIGHTHS, allowed=allowed) == pytest.approx([1 / 5, 4 / 5, 0, 0])
+    assert probabilities(EIGHTHS, allowed=allowed, concludes=True) == pytest.approx([4 / 8, 4 / 8, 0, 0])
+    allowed[0] = False
+    assert probabilities(EIGHTHS, allowed=allowed, concludes=True) == pytest.approx([0, 1, 0, 0])
+
+
 def test_the_last_token_left_may_repeat_a_run():
     allowed = np.array([False, True, True, False])
     found = probabilities(EIGHTHS, ngram=1, seen=[1, 2], allowed=allowed)
