@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def cost(vocab: int, hidden: int, turns: int) -> dict[str, Any]:
     tokenizer, network = letters(vocab), Network(vocab, hidden)
     expression = ENDLESS if tokenizer.level == "char" else r"(?:(?: [a-z]+){1,20}[.!?]\n?)*"
     automaton = constrain(TextRules(regex=expression), tokenizer, prompt="", length=2**62)
+    automaton = replace(automaton, concludes=False)  # or it would end, and ended sequences cost nothing
     loops = {
         "free": loop(network, FREE),
         "constrained": loop(network, automaton.tables(2**62)),

@@ -1,8 +1,8 @@
 """Constraints on text by name: each a tree of characters, made an automaton over the tokens of a model.
 
 A constraint is on the whole text, the prompt included. What cannot be met, alone, with the others or within
-the length, is told before anything is sampled. An expression for the whole text also says where it ends: where
-it may end, that is as likely as all together that the model would go on with and the expression forbids.
+the length, is told before anything is sampled. An expression for the whole text also says where it ends:
+where it may end, that is as likely as all together that the model would go on with but may not.
 """
 
 import re
