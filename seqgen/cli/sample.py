@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
 from seqgen.errors import ConfigError, CorpusError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
     from seqgen.data.tokenizers import Tokenizer
     from seqgen.music.pieces import Piece
+    from seqgen.sampling.automata import Automaton
     from seqgen.sampling.engine import Event, Sample, SampleConfig
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
@@ -51,11 +53,27 @@ def sample(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many samples.")] = 1,
     length: Annotated[int | None, _LENGTH] = None,
-    temperature: Annotated[float, typer.Option(help="Sharper below 1, flatter above; 0 is greedy.")] = 1.0,
+    temperature: options.Temperature = "1.0",
     top_k: Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 is all.")] = 0,
     top_p: Annotated[
         float, typer.Option(help="Choose among the likeliest with this share of probability.")
     ] = 1.0,
+    min_p: options.MinP = 0.0,
+    typical: options.Typical = 1.0,
+    repetition_penalty: options.RepetitionPenalty = 1.0,
+    frequency_penalty: options.FrequencyPenalty = 0.0,
+    penalty_window: options.PenaltyWindow = 0,
+    no_repeat_ngram: options.NoRepeatNgram = 0,
+    ban: options.Ban = None,
+    boost: options.Boost = None,
+    regex: options.Regex = None,
+    line_regex: options.LineRegex = None,
+    lines: options.Lines = None,
+    max_line_length: options.MaxLineLength = None,
+    words_from: options.WordsFrom = None,
+    starts: options.Starts = None,
+    ends: options.Ends = None,
+    acrostic: options.Acrostic = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
@@ -70,27 +88,51 @@ def sample(
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
     trained on lines. Several MIDI or MusicXML files are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
+    --regex, --lines and the like are on the whole text, the prompt included, and can be combined.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """
     from seqgen.artifacts import load_artifact
+    from seqgen.sampling.bias import token_bias
+    from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
 
     artifact = load_artifact(model)
     chosen = choose_format(artifact.tokenizer, form, output)
     _check_destination(chosen, output, count)
+    temperatures = options.parse_temperature(temperature)
     config = SampleConfig(
         count=count,
         length=_default_length(chosen) if length is None else length,
-        temperature=temperature,
+        temperature=temperatures[0],
+        final_temperature=temperatures[1],
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
+        typical=typical,
+        repetition_penalty=repetition_penalty,
+        frequency_penalty=frequency_penalty,
+        penalty_window=penalty_window,
+        no_repeat_ngram=no_repeat_ngram,
+        bias=token_bias(artifact.tokenizer, banned=ban or (), boosted=boost or ()),
         stop=tuple(stop or ()),
         seed=_random_seed() if seed is None else seed,
     )
+    rules = TextRules(
+        regex=regex,
+        line_regex=line_regex,
+        lines=lines,
+        max_line_length=max_line_length,
+        words_from=words_from,
+        starts=starts,
+        ends=ends,
+        acrostic=acrostic,
+    )
     given = _read_prompt(artifact.tokenizer, prompt)
-    _Run(artifact, config, given, chosen, exact=exact).write(output)
+    banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
+    constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
+    _Run(artifact, config, given, chosen, constraint, exact=exact).write(output)
 
 
 def _check_destination(form: "Format", output: Path | None, count: int) -> None:
@@ -151,6 +193,7 @@ class _Run:
     config: "SampleConfig"
     prompt: "Prompt"
     form: "Format"
+    constraint: "Automaton | None"
     exact: bool
 
     def write(self, output: Path | None) -> None:
@@ -160,7 +203,7 @@ class _Run:
 
         sampler = Sampler(self.artifact, exact=self.exact)
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
-            events = sampler.generate(self.config, prompt=self.prompt.ids)
+            events = sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
             if self.form in ONE_TUNE_A_FILE:
                 self._write_files(events, output)
             elif self.form == "abc":

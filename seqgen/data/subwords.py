@@ -8,7 +8,7 @@ as is every character that is not in the vocabulary, and training text is cut in
 import base64
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,11 @@ class SubwordTokenizer(VocabTokenizer):
     @cached_property
     def _surface(self) -> list[bytes]:
         return [b"", *map(_surface_of, self.tokens[1:])]
+
+    @property
+    def spelled(self) -> Sequence[bytes | None]:
+        """The bytes of every id; None for EOS."""
+        return [None, *self._surface[1:]]
 
     @cached_property
     def _byte_ids(self) -> list[int]:

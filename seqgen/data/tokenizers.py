@@ -70,6 +70,11 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def spelled(self) -> Sequence[bytes | None]:
+        """The UTF-8 that every id of a text model stands for; None for EOS and `<unk>`."""
+        ...
+
+    @property
     def eos_id(self) -> int:
         """0 at every level."""
         ...
@@ -129,6 +134,11 @@ class VocabTokenizer:
     def counts(self) -> Sequence[int]:
         """How often each token was seen in training; empty where it was not counted."""
         return self.vocab.counts
+
+    @property
+    def spelled(self) -> Sequence[bytes | None]:
+        """The UTF-8 that every id of a text model stands for; None for EOS and `<unk>`."""
+        return [None, None, *(token.encode("utf-8", "replace") for token in self.tokens[2:])]
 
     @property
     def content_hash(self) -> str:
@@ -192,6 +202,11 @@ class ByteTokenizer(VocabTokenizer):
 
     unk_id = None
 
+    @property
+    def spelled(self) -> Sequence[bytes | None]:
+        """The byte of every id; None for EOS."""
+        return [None, *(bytes([b]) for b in range(256))]
+
     def encode(self, content: "Content") -> Ids:
         """Return the ids of the UTF-8 bytes of a text; a lone surrogate counts as `?`."""
         return np.frombuffer(as_text(content).encode("utf-8", "replace"), dtype=np.uint8) + np.uint32(1)
@@ -202,7 +217,7 @@ class ByteTokenizer(VocabTokenizer):
 
     def stream(self) -> StreamDecoder:
         """Begin to decode id by id; a character is returned with its last byte."""
-        return ByteStream([b"", *(bytes([b]) for b in range(256))])
+        return ByteStream([symbol or b"" for symbol in self.spelled])
 
 
 class ByteStream:

@@ -17,9 +17,10 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from seqgen.kernels.constraint import FREE, Constraint, advance, forbid, kind_room
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
 from seqgen.kernels.decode_step import copy, forget, multiply, update
-from seqgen.kernels.draw import BROKEN, DrawRule, draw_token
+from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, log_sum, score
 from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import Floats, Options, Plain, lay_out
@@ -28,6 +29,7 @@ from seqgen.kernels.philox import uniform
 ENDED = -1  # in place of a token, after a sequence's end
 ONE_STEP = np.uint64(1)
 NO_TOKENS = np.zeros(0, np.int64)
+NO_PAST = np.zeros((1, 0), np.int64)
 
 
 class DecodeState(NamedTuple):
@@ -36,6 +38,7 @@ class DecodeState(NamedTuple):
     Attributes:
         sequence: The number that keys its random draws, (B,).
         step: How many tokens it has drawn, (B,).
+        place: The state of its constraint, (B,).
         token: Its pending token, drawn or given but not yet consumed by the network, (B,).
         live: Whether it goes on, (B,).
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
@@ -49,6 +52,7 @@ class DecodeState(NamedTuple):
 
     sequence: NDArray[np.uint64]
     step: NDArray[np.uint64]
+    place: NDArray[np.int64]
     token: NDArray[np.int64]
     live: NDArray[np.bool_]
     hidden: Floats
@@ -103,6 +107,7 @@ class Decoder:
         return DecodeState(
             sequence=np.array(sequences, np.uint64),
             step=np.zeros(batch, np.uint64),
+            place=np.zeros(batch, np.int64),
             token=np.full(batch, EOS, np.int64),
             live=np.ones(batch, np.bool_),
             hidden=np.zeros((layers, batch, hidden), np.float32),
@@ -119,20 +124,36 @@ class Decoder:
         )
 
     def draw(
-        self, state: DecodeState, rule: DrawRule, count: int
+        self,
+        state: DecodeState,
+        rule: DrawRule,
+        count: int,
+        *,
+        constraint: Constraint = FREE,
+        past: NDArray[np.int64] = NO_PAST,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Let every live sequence go on for `count` tokens, or to its EOS.
 
+        Args:
+            state: Of the sequences, changed in place.
+            rule: How tokens are drawn.
+            count: How many tokens.
+            constraint: What may be drawn, from the first draw on.
+            past: The tokens before, (B, T), or (1, T) if all have the same; for a rule that looks back.
+
         Returns:
-            Tokens and their log-probabilities (nats, see `draw_token`), both (B, count); after its EOS a
-            sequence is no longer live, and its tokens are ENDED.
+            Tokens and their log-probabilities (nats, under the network alone), both (B, count); after its
+            EOS a sequence is no longer live, and its tokens are ENDED.
 
         Raises:
             FloatingPointError: If the network's output is not finite.
         """
-        tokens = np.full((len(state.token), count), ENDED, np.int64)
-        logprobs = np.zeros((len(state.token), count), np.float64)
-        _draw(self._network, state, rule, tokens, logprobs)
+        batch, before = len(state.token), past.shape[1]
+        seen = np.full((batch, before + count), ENDED, np.int64)
+        seen[:, :before] = past
+        logprobs = np.zeros((batch, count), np.float64)
+        _draw(self._network, state, rule, constraint, seen, logprobs)
+        tokens = seen[:, before:]
         if (tokens == BROKEN).any():
             raise FloatingPointError("the network's output is not finite")
         return tokens, logprobs
@@ -150,17 +171,33 @@ def _advance(network: Any, state: Any) -> None:
 
 
 @compiled
-def _draw(network: Any, state: Any, rule: Any, tokens: Any, logprobs: Any) -> None:
-    for step in range(tokens.shape[1]):
+def _draw(network: Any, state: Any, rule: Any, constraint: Any, seen: Any, logprobs: Any) -> None:
+    marked = kind_room(constraint)
+    before = seen.shape[1] - logprobs.shape[1]
+    scores = state.weights
+    for step in range(logprobs.shape[1]):
+        now = before + step
         _consume(network.options, network, state)
         _project(network, state)
         for row in range(len(state.live)):
             if not state.live[row]:
                 continue
+            logits = state.logits[row, : len(scores)]
+            log_total = log_sum(logits, scores)
+            if np.isnan(log_total):
+                seen[row, now], state.live[row] = BROKEN, False
+                continue
+            drawn = np.int64(state.step[row])
+            score(logits, rule, seen[row, :now], log_total, scores)
+            if len(constraint.distance):
+                forbid(constraint, state.place[row], constraint.length - drawn - 1, marked, scores)
+            if rule.ngram:
+                forbid_repeats(seen[row, :now], rule.ngram, scores)
             number = uniform(rule.seed, state.sequence[row], state.step[row])
-            logits = state.logits[row, : len(state.weights)]
-            token, logprob = draw_token(logits, rule, number, state.weights)
-            tokens[row, step], logprobs[row, step] = token, logprob
+            token = draw_token(scores, rule, drawn, number)
+            seen[row, now], logprobs[row, step] = token, logits[token] - log_total
+            if len(constraint.distance) and token > EOS:
+                state.place[row] = advance(constraint, state.place[row], token)
             state.token[row] = token
             state.step[row] += ONE_STEP
             state.live[row] = token > EOS

@@ -1,4 +1,4 @@
-"""From logits to a token, compiled: temperature, top-k, top-p, then the inverse of the distribution function.
+"""From logits to a token, compiled: penalties, filters, then the inverse of the distribution function.
 
 Weights are sums of multiples of 2**-40 of the likeliest one's, added as integers: exact in any order, so that
 the loops are vectorised and a draw is the same on every processor. What weighs less is never drawn.
@@ -20,6 +20,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 UNIT = np.float32(2**40)  # in which weights, at most 1, are counted
 NO_BITS, ONE_BITS = np.int32(0), np.int32(0x3F800000)  # of the float32 values 0 and 1
 LEAST = np.int32(-(2**31))
+FORBIDDEN = np.float32(-np.inf)
 BROKEN = -2  # drawn in place of a token when the logits are not numbers
 
 
@@ -27,11 +28,19 @@ class DrawRule(NamedTuple):
     """How tokens are drawn.
 
     Attributes:
-        temperature: Divides the logits; 0 takes the likeliest token.
+        temperature: Divides the scores of the first token; 0 takes the likeliest token.
         top_k: How many of the likeliest tokens stay; 0 keeps all.
         top_p: The share of probability that stays, in (0, 1]; 1 keeps all.
         seed: The key of the random numbers.
-        bias: Added to the logits before anything else (V,); -inf forbids a token.
+        bias: Added to the logits (V,); -inf forbids a token.
+        min_p: Tokens less likely than this share of the likeliest one's probability go; 0 keeps all.
+        typical: The share of probability that stays, most typical tokens first, in (0, 1]; 1 keeps all.
+        repetition: Multiplies the log-probability of tokens already there; 1 changes nothing.
+        frequency: Taken from a token's score each time it is already there; 0 changes nothing.
+        window: How many of the last tokens these two look at; 0 is all.
+        ngram: No run of so many tokens comes twice; 0 allows it.
+        slope: What each step adds to the temperature, for `slope_steps` steps.
+        slope_steps: After these the temperature stays.
     """
 
     temperature: float
@@ -39,40 +48,103 @@ class DrawRule(NamedTuple):
     top_p: float
     seed: np.uint64
     bias: NDArray[np.float32]
+    min_p: float = 0.0
+    typical: float = 1.0
+    repetition: float = 1.0
+    frequency: float = 0.0
+    window: int = 0
+    ngram: int = 0
+    slope: float = 0.0
+    slope_steps: int = 0
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a draw depends on the tokens before it."""
+        return self.repetition != 1 or self.frequency != 0 or self.ngram > 0
 
 
 @compiled
-def draw_token(logits: Any, rule: Any, uniform: Any, weights: Any) -> Any:
-    """Draw one token.
+def log_sum(logits: Any, weights: Any) -> Any:
+    """Return the logarithm of the sum of e**logits, or NaN if they are not finite.
 
     Args:
         logits: What the network gives, (V,).
-        rule: A DrawRule.
-        uniform: A number in [0, 1).
         weights: Room for V float32 values.
-
-    Returns:
-        The token and its log-probability (nats) under the network alone, without bias or filters;
-        BROKEN and 0 if the logits are not finite.
     """
-    top = _largest(logits)
+    top = largest(logits)
     numbers = 0
     for i in range(len(logits)):
         numbers += logits[i] <= top
         weights[i] = exp(logits[i] - top)
     if numbers < len(logits) or np.isinf(top):
-        return BROKEN, 0.0
-    log_total = top + np.log(_units_from(weights, ZERO) / UNIT)
-    if rule.temperature > 0.0:
-        _weigh(logits, rule, weights)
-        token = _invert(weights, uniform)
-    else:
-        token = _likeliest(logits, rule.bias)
-    return token, logits[token] - log_total
+        return np.nan
+    return top + np.log(_units_from(weights, weights, ZERO) / UNIT)
 
 
 @compiled
-def _largest(values: Any) -> Any:
+def score(logits: Any, rule: Any, seen: Any, log_total: Any, scores: Any) -> None:
+    """Write the logits, changed by what was said before and by the bias, to `scores`, (V,).
+
+    Args:
+        logits: What the network gives, (V,).
+        rule: A DrawRule.
+        seen: The tokens before, (T,).
+        log_total: Of the logits, from `log_sum`.
+        scores: Written.
+    """
+    for i in range(len(logits)):
+        scores[i] = logits[i]
+    first = len(seen) - rule.window if 0 < rule.window < len(seen) else 0
+    if rule.repetition != 1.0:
+        for i in range(first, len(seen)):
+            token = seen[i]
+            scores[token] = log_total + rule.repetition * (logits[token] - log_total)
+    if rule.frequency != 0.0:
+        for i in range(first, len(seen)):
+            scores[seen[i]] -= rule.frequency
+    for i in range(len(logits)):
+        scores[i] += rule.bias[i]
+
+
+@compiled
+def forbid_repeats(seen: Any, ngram: Any, scores: Any) -> None:
+    """Set the scores to -inf of tokens that would make a run of `ngram` tokens come again.
+
+    The last token that is left is never forbidden.
+    """
+    size = ngram - 1
+    recent = len(seen) - size
+    left = 0
+    for i in range(len(scores)):
+        left += scores[i] > FORBIDDEN
+    for start in range(recent):
+        same = 0
+        while same < size and seen[start + same] == seen[recent + same]:
+            same += 1
+        if same == size and left > 1 and scores[seen[start + size]] > FORBIDDEN:
+            scores[seen[start + size]] = FORBIDDEN
+            left -= 1
+
+
+@compiled
+def draw_token(scores: Any, rule: Any, step: Any, uniform: Any) -> Any:
+    """Draw one token.
+
+    Args:
+        scores: From `score`, (V,); not all -inf. Overwritten.
+        rule: A DrawRule.
+        step: How many tokens were drawn before.
+        uniform: A number in [0, 1).
+    """
+    temperature = rule.temperature + rule.slope * min(np.int64(step), rule.slope_steps)
+    if temperature > 0.0:
+        _weigh(scores, temperature, rule)
+        return _invert(scores, uniform)
+    return _likeliest(scores)
+
+
+@compiled
+def largest(values: Any) -> Any:
     """Return the largest value, comparing as integers, which unlike floats may be compared in any order."""
     top = LEAST
     for i in range(len(values)):
@@ -88,34 +160,55 @@ def _in_order(bits: Any) -> Any:
 
 
 @compiled
-def _likeliest(logits: Any, bias: Any) -> Any:
-    """Return the token of the largest biased logit, the first one of equals."""
+def _likeliest(scores: Any) -> Any:
+    """Return the token of the largest score, the first one of equals."""
     best = 0
-    for i in range(1, len(logits)):
-        if logits[i] + bias[i] > logits[best] + bias[best]:
+    for i in range(1, len(scores)):
+        if scores[i] > scores[best]:
             best = i
     return best
 
 
 @compiled
-def _weigh(logits: Any, rule: Any, weights: Any) -> None:
-    """Set weights to e**((logit + bias) / temperature), relative to the largest, and 0 where filtered out."""
-    sharpness = np.float32(1.0 / rule.temperature)
-    for i in range(len(logits)):
-        weights[i] = logits[i] + rule.bias[i]
-    top = _largest(weights)
-    for i in range(len(logits)):
+def _weigh(weights: Any, temperature: Any, rule: Any) -> None:
+    """Turn scores into e**(score / temperature), relative to the largest, and 0 where filtered out."""
+    sharpness = np.float32(1.0 / temperature)
+    top = largest(weights)
+    for i in range(len(weights)):
         weights[i] = exp((weights[i] - top) * sharpness)
     if 0 < rule.top_k < len(weights):
-        _drop_below(weights, _top_k_threshold(weights, rule.top_k))
+        _drop_below(weights, weights, _top_k_threshold(weights, rule.top_k))
     if rule.top_p < 1.0:
-        _drop_below(weights, _top_p_threshold(weights, rule.top_p))
+        _drop_below(weights, weights, _share_threshold(weights, weights, rule.top_p))
+    if rule.min_p > 0.0:
+        _drop_below(weights, weights, np.float32(rule.min_p))
+    if rule.typical < 1.0:
+        typicality = _typicality(weights)
+        _drop_below(typicality, weights, _share_threshold(typicality, weights, rule.typical))
 
 
 @compiled
-def _drop_below(weights: Any, threshold: Any) -> None:
+def _typicality(weights: Any) -> Any:
+    """Return e**-|surprisal - entropy| of each weight, and 0 where that is never drawn, (V,)."""
+    total = _units_from(weights, weights, ZERO) / UNIT
+    entropy = 0.0
     for i in range(len(weights)):
-        weights[i] = weights[i] if weights[i] >= threshold else ZERO
+        if weights[i] * UNIT >= ONE:
+            share = weights[i] / total
+            entropy -= share * np.log(share)
+    expected = np.float32(total * np.exp(-entropy))
+    typicality = np.zeros(len(weights), np.float32)
+    for i in range(len(weights)):
+        if weights[i] * UNIT >= ONE:
+            typicality[i] = min(weights[i] / expected, expected / weights[i])
+    return typicality
+
+
+@compiled
+def _drop_below(ranks: Any, weights: Any, threshold: Any) -> None:
+    """Set the weights to 0 whose ranks do not reach a threshold."""
+    for i in range(len(weights)):
+        weights[i] = weights[i] if ranks[i] >= threshold else ZERO
 
 
 @compiled
@@ -132,14 +225,14 @@ def _top_k_threshold(weights: Any, top_k: Any) -> Any:
 
 
 @compiled
-def _top_p_threshold(weights: Any, top_p: Any) -> Any:
-    """Return the largest threshold whose survivors hold at least the share `top_p` of all weight."""
-    needed = top_p * _units_from(weights, ZERO)
+def _share_threshold(ranks: Any, weights: Any, share: Any) -> Any:
+    """Return the largest threshold on the ranks whose survivors hold at least a share of all weight."""
+    needed = share * _units_from(weights, weights, ZERO)
     low, high = NO_BITS, ONE_BITS
     while low < high:
         middle = np.int32(low + (high - low + 1) // 2)
-        enough = _units_from(weights, float_from_bits(middle)) >= needed
-        low, high = _narrow(weights, low, middle, high, enough)
+        enough = _units_from(ranks, weights, float_from_bits(middle)) >= needed
+        low, high = _narrow(ranks, low, middle, high, enough)
     return float_from_bits(low)
 
 
@@ -162,18 +255,18 @@ def _narrow(weights: Any, low: Any, middle: Any, high: Any, enough: Any) -> Any:
 
 
 @compiled
-def _units_from(weights: Any, threshold: Any) -> Any:
-    """Count the units of all weights that reach a threshold."""
+def _units_from(ranks: Any, weights: Any, threshold: Any) -> Any:
+    """Count the units of all weights whose ranks reach a threshold."""
     units: Any = 0
     for i in range(len(weights)):
-        units += np.int64((weights[i] if weights[i] >= threshold else ZERO) * UNIT)
+        units += np.int64((weights[i] if ranks[i] >= threshold else ZERO) * UNIT)
     return units
 
 
 @compiled
 def _invert(weights: Any, uniform: Any) -> Any:
     """Return the first token at which the running sum of the weights exceeds `uniform` of their total."""
-    target = np.int64(uniform * _units_from(weights, ZERO))
+    target = np.int64(uniform * _units_from(weights, weights, ZERO))
     passed: Any = 0
     for i in range(len(weights)):
         passed += np.int64(weights[i] * UNIT)

@@ -5,7 +5,7 @@ sequences of a batch advance together and are told apart by their numbers; a seq
 size, chunk size and number of threads, because nothing in it depends on the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -16,28 +16,39 @@ from numpy.typing import NDArray
 from seqgen.artifacts import Artifact
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder, Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
-from seqgen.kernels.decode import ENDED, Decoder, DecodeState
+from seqgen.kernels.constraint import FREE, Constraint
+from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
+from seqgen.sampling.automata import Automaton
 from seqgen.sampling.stops import Drawn, StopWatch
 
 LARGEST_CHUNK = 64
 BATCH_SIZE = 64
 MAX_SEED = 2**64 - 1
+MAX_PENALTY = 100
 
 Reason = Literal["eos", "stop", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """What to sample.
+    """What to sample; `seqgen.sampling.filters` defines what changes the probabilities, and in which order.
 
     Attributes:
         count: How many sequences.
         length: How many tokens at most in each.
         temperature: Sharper below 1, flatter above; 0 takes the likeliest token.
+        final_temperature: That of the last of `length` tokens, reached along a line, if it is to change.
         top_k: Keep the k likeliest tokens; 0 keeps all.
         top_p: Keep the likeliest tokens that hold this share of the probability, in (0, 1].
+        min_p: Keep tokens that have this share of the likeliest one's probability; 0 keeps all.
+        typical: Keep the most typical tokens that hold this share of the probability, in (0, 1].
+        repetition_penalty: Multiplies the log-probability of tokens already there; 1 changes nothing.
+        frequency_penalty: Taken off a token's score each time it is already there.
+        penalty_window: How many of the last tokens the penalties look at; 0 is all.
+        no_repeat_ngram: No run of so many tokens comes twice; 0 allows it.
+        bias: What is added to the logits of some tokens; -inf forbids them.
         stop: Texts that end a sequence and are not shown.
         seed: Decides every draw, together with the number of the sequence and the step.
 
@@ -52,13 +63,32 @@ class SampleConfig:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    final_temperature: float | None = None
+    min_p: float = 0.0
+    typical: float = 1.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    penalty_window: int = 0
+    no_repeat_ngram: int = 0
+    bias: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(self.count >= 1, f"--count {self.count}: at least 1")
         _require(self.length >= 1, f"--length {self.length}: at least 1 token")
-        _require(0 <= self.temperature < float("inf"), f"--temperature {self.temperature}: 0 or more")
+        for temperature in (self.temperature, self.final_temperature or 0.0):
+            _require(0 <= temperature < float("inf"), f"--temperature {temperature}: 0 or more")
         _require(self.top_k >= 0, f"--top-k {self.top_k}: 0 (all) or more")
         _require(0 < self.top_p <= 1, f"--top-p {self.top_p}: more than 0, at most 1")
+        _require(0 <= self.min_p <= 1, f"--min-p {self.min_p}: 0 (all) to 1")
+        _require(0 < self.typical <= 1, f"--typical {self.typical}: more than 0, at most 1")
+        penalty = self.repetition_penalty
+        _require(
+            0 < penalty <= MAX_PENALTY, f"--repetition-penalty {penalty}: above 0, at most {MAX_PENALTY}"
+        )
+        penalty = self.frequency_penalty
+        _require(abs(penalty) <= MAX_PENALTY, f"--frequency-penalty {penalty}: within ±{MAX_PENALTY}")
+        _require(self.penalty_window >= 0, f"--penalty-window {self.penalty_window}: 0 (all) or more")
+        _require(self.no_repeat_ngram >= 0, f"--no-repeat-ngram {self.no_repeat_ngram}: 0 (off) or more")
         _require(all(self.stop), "--stop: an empty text would stop at once")
         _require(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: 0 to 2^64 - 1")
 
@@ -133,6 +163,7 @@ class Sampler:
         config: SampleConfig,
         *,
         prompt: Sequence[int] | NDArray[np.integer] = (),
+        constraint: Automaton | None = None,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
     ) -> Iterator[Event]:
@@ -141,53 +172,83 @@ class Sampler:
         Args:
             config: What to sample.
             prompt: Token ids that every sequence goes on from; they are not yielded.
+            constraint: What may be drawn after the prompt; see `Automaton.after`.
             batch_size: How many sequences advance together; never changes a result.
             threads: How many threads share them; all cores if not given.
 
         Raises:
-            ConfigError: If a stop text is asked of a music model.
+            ConfigError: If a stop text is asked of a music model or with a constraint, or the constraint
+                cannot be met within the length.
             ArtifactError: If the network's output is not finite.
         """
         if config.stop and self.tokenizer.modality != "text":
             raise ConfigError("--stop: this model makes music, which has no text to stop at")
+        limits = _limits(config, constraint)
         for first in range(0, config.count, batch_size):
             numbers = list(range(first, min(first + batch_size, config.count)))
-            yield from self._batch(numbers, config, np.asarray(prompt, np.int64), threads or cpu_count())
+            prompt_ids = np.asarray(prompt, np.int64)
+            yield from self._batch(numbers, config, prompt_ids, limits, threads or cpu_count())
 
     def _batch(
-        self, numbers: list[int], config: SampleConfig, prompt: NDArray[np.int64], threads: int
+        self,
+        numbers: list[int],
+        config: SampleConfig,
+        prompt: NDArray[np.int64],
+        limits: Constraint,
+        threads: int,
     ) -> Iterator[Event]:
         sequences = [_Sequence(number, self._stream(prompt), config.stop) for number in numbers]
         shares = min(threads, len(numbers))
         parts = [
-            _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares])
+            _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares], prompt[None])
             for part in range(shares)
         ]
         rule, left, chunk = self._rule(config), config.length, 1
         with ThreadPoolExecutor(shares) as pool:
             while left and any(part.state.live.any() for part in parts):
                 steps = min(chunk, left)
-                for part, drawn in zip(parts, self._draw(pool, parts, rule, steps), strict=True):
+                for part, drawn in zip(parts, self._draw(pool, parts, rule, limits, steps), strict=True):
+                    if rule.looks_back:
+                        part.remember(drawn[0], rule)
                     yield from part.take(*drawn)
                 left, chunk = left - steps, min(2 * chunk, LARGEST_CHUNK)
         for sequence in sequences:
             yield from sequence.end("length")
 
     def _draw(
-        self, pool: ThreadPoolExecutor, parts: "list[_Part]", rule: DrawRule, steps: int
+        self, pool: ThreadPoolExecutor, parts: "list[_Part]", rule: DrawRule, limits: Constraint, steps: int
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        def draw(part: _Part) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+            past = part.past if rule.looks_back else NO_PAST
+            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past)
+
         try:
-            if len(parts) == 1:
-                return [self._decoder.draw(parts[0].state, rule, steps)]
-            return list(pool.map(lambda part: self._decoder.draw(part.state, rule, steps), parts))
+            return [draw(parts[0])] if len(parts) == 1 else list(pool.map(draw, parts))
         except FloatingPointError as error:
             raise ArtifactError(f"{self._path}: {error}; its training diverged, train again") from error
 
     def _rule(self, config: SampleConfig) -> DrawRule:
         bias = np.zeros(self._decoder.vocab, np.float32)
+        bias[list(config.bias)] = list(config.bias.values())
         if self.tokenizer.unk_id is not None:
             bias[self.tokenizer.unk_id] = -np.inf
-        return DrawRule(config.temperature, config.top_k, config.top_p, np.uint64(config.seed), bias)
+        final = config.temperature if config.final_temperature is None else config.final_temperature
+        steps = config.length - 1
+        return DrawRule(
+            temperature=float(config.temperature),
+            top_k=config.top_k,
+            top_p=float(config.top_p),
+            seed=np.uint64(config.seed),
+            bias=bias,
+            min_p=float(config.min_p),
+            typical=float(config.typical),
+            repetition=float(config.repetition_penalty),
+            frequency=float(config.frequency_penalty),
+            window=config.penalty_window,
+            ngram=config.no_repeat_ngram,
+            slope=(final - config.temperature) / max(steps, 1),
+            slope_steps=steps,
+        )
 
     def _stream(self, prompt: Iterable[int]) -> StreamDecoder | None:
         """Return a decoder that has seen the prompt, so that spacing and characters go on from it."""
@@ -197,6 +258,18 @@ class Sampler:
         for token in prompt:
             stream.feed(int(token))
         return stream
+
+
+def _limits(config: SampleConfig, constraint: Automaton | None) -> Constraint:
+    """Return the tables of a constraint that can be met."""
+    if constraint is None:
+        return FREE
+    if config.stop:
+        raise ConfigError("--stop: would cut samples off before they obey the constraint; ask for only one")
+    if constraint.shortest is None or constraint.shortest > config.length:
+        needed = "no" if constraint.shortest is None else f"{constraint.shortest}"
+        raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
+    return constraint.tables(config.length)
 
 
 @dataclass
@@ -233,12 +306,19 @@ class _Sequence:
         yield Ended(self.number, reason, logprob, rest)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Part:
-    """The sequences that one thread draws."""
+    """The sequences that one thread draws, and the tokens before."""
 
     state: DecodeState
     sequences: list[_Sequence]
+    past: NDArray[np.int64]
+
+    def remember(self, tokens: NDArray[np.int64], rule: DrawRule) -> None:
+        """Add tokens to those before, and forget what the rule does not look at."""
+        past = np.broadcast_to(self.past, (len(tokens), self.past.shape[1]))
+        kept = 0 if rule.ngram else rule.window
+        self.past = np.concatenate([past, tokens], axis=1)[:, -kept:]
 
     def take(self, tokens: NDArray[np.int64], logprobs: NDArray[np.float64]) -> Iterator[Event]:
         for row, sequence in enumerate(self.sequences):

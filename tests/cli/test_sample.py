@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -307,7 +308,7 @@ def test_sampling_text_and_abc_imports_neither_torch_nor_music_libraries(model, 
     script = (
         "import sys\n"
         "from seqgen.cli.app import run\n"
-        f"codes = [run(['sample', {model!r}, '--seed', '1', '--top-k', '5', '--prompt', 'bad'])]\n"
+        f"codes = [run(['sample', {model!r}, '--seed', '1', '--lines', '2', '--prompt', 'bad'])]\n"
         f"codes += [run(['sample', {player!r}, '--seed', '1'])]\n"
         "heavy = {'torch', 'music21', 'miditok', 'symusic', 'sentencepiece', 'matplotlib', 'scipy', 'rich'}\n"
         "print(codes, sorted(set(sys.modules) & heavy), file=sys.stderr)\n"
@@ -326,3 +327,52 @@ def test_the_first_run_on_a_machine_tells_that_it_compiles(model, tmp_path):
     process.terminate()
     process.communicate()
     assert line == b"seqgen: compiling the sampler (first run on this machine)\n"
+
+
+def test_rules_and_filters_are_options(model, sample):
+    code, out, err = sample(
+        model, "--seed", 1, "-n", 5, "--regex", "[a-d]{3,}\\.", "--lines", 1, "--max-line-length", 9,
+        "--starts", "b", "--ends", "d.", "--ban", "a", "--boost", "c=1", "--min-p", 0.01, "--typical", 0.95,
+        "--repetition-penalty", 1.2, "--frequency-penalty", 0.1, "--penalty-window", 4,
+        "--no-repeat-ngram", 6, "--temperature", "1.5:0.5", "--length", 12,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    found = out.split("\n\n")
+    assert len(found) == 5
+    assert all(re.fullmatch(r"b[bcd]+d\.", text.rstrip("\n")) for text in found)
+    assert all(len(text.rstrip("\n")) <= 9 for text in found)
+
+
+def test_line_rules_and_words_are_options(model, sample, tmp_path):
+    (tmp_path / "words").write_text("bad cab\nace")
+    code, out, _ = sample(
+        model, "--seed", 1, "--line-regex", r"\w+ \w+", "--acrostic", "bc", "--words-from", tmp_path / "words"
+    )
+    assert code == 0
+    assert re.fullmatch(r"bad (bad|cab|ace)\ncab (bad|cab|ace)\n", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--regex", "[a"], "--regex [a: unterminated character set at position 0"),
+        (["--regex", "a{9}", "--length", "8"], "--regex a{9}: takes at least 9 tokens, but --length is 8"),
+        (
+            ["--starts", "b", "--prompt", "a"],
+            "--prompt: 'a', its character 1, is against --starts b, which is on",
+        ),
+        (["--temperature", "warm"], "--temperature warm: a number, or two such as 1.2:0.7"),
+        (["--temperature", "1:-2"], "--temperature -2.0: 0 or more"),
+        (["--min-p", "2"], "--min-p 2.0: 0 (all) to 1"),
+        (["--typical", "0"], "--typical 0.0: more than 0, at most 1"),
+        (["--repetition-penalty", "0"], "--repetition-penalty 0.0: above 0, at most 100"),
+        (["--no-repeat-ngram", "-1"], "--no-repeat-ngram -1: 0 (off) or more"),
+        (["--ban", "zz"], "--ban zz: the model has no token zz; --format tokens shows what they are like"),
+        (["--lines", "2", "--stop", "x"], "--stop: would cut samples off before they obey the constraint"),
+    ],
+    ids=str,
+)
+def test_a_rule_that_cannot_be_kept_is_one_line_and_exit_1(model, sample, arguments, message):
+    code, out, err = sample(model, "--seed", "1", *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"seqgen: error: {message}")

@@ -139,17 +139,38 @@ def _sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def plain_sample(weights, cell, *, sequence, seed, length, prompt=(), exact=True, **filters):
+def plain_sample(
+    weights,
+    cell,
+    *,
+    sequence,
+    seed,
+    length,
+    prompt=(),
+    exact=True,
+    automaton=None,
+    temperature=1.0,
+    slope=0.0,
+    slope_steps=0,
+    **filters,
+):
     """Return tokens, up to and with EOS, and their log-probabilities under the network alone."""
     decoder, tokens, logprobs = PlainDecoder(weights, cell, exact=exact), [], []
-    pending = [0, *prompt]
+    pending, place = [0, *prompt], 0
     for step in range(length):
         for token in pending:
             logits = decoder.logits(token)
-        token = draw(probabilities(logits, **filters), float(uniforms(seed, sequence, step)))
+        if automaton is not None:
+            allowed = automaton.mask(place, left=length - step - 1)
+            allowed[0] = automaton.accepting[place]
+            filters |= {"allowed": allowed, "concludes": automaton.concludes}
+        now = temperature + slope * min(step, slope_steps)
+        shares = probabilities(logits, temperature=now, seen=[*prompt, *tokens], **filters)
+        token = draw(shares, float(uniforms(seed, sequence, step)))
         tokens.append(token)
         logprobs.append(logits[token] - np.log(np.exp(logits).sum()))
         if token == 0:
             break
+        place = place if automaton is None else automaton.advance(place, token)
         pending = [token]
     return tokens, logprobs

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -5,15 +6,16 @@ import pytest
 
 from seqgen.kernels.decode import ENDED, Decoder
 from seqgen.kernels.draw import DrawRule
+from seqgen.sampling.automata import make_automaton
 from tests.kernels.plain_decode import PlainDecoder, plain_sample, random_weights
 
 VOCAB = 11
 CELLS = ["lstm", "gru", "rnn"]
 
 
-def rule(*, temperature=1.0, top_k=0, top_p=1.0, seed=7, bias=None, vocab=VOCAB):
+def rule(*, temperature=1.0, top_k=0, top_p=1.0, seed=7, bias=None, vocab=VOCAB, **more):
     bias = np.zeros(vocab, np.float32) if bias is None else np.asarray(bias, np.float32)
-    return DrawRule(temperature, top_k, top_p, np.uint64(seed), bias)
+    return DrawRule(temperature, top_k, top_p, np.uint64(seed), bias, **more)
 
 
 def never(*tokens, vocab=VOCAB):
@@ -180,19 +182,111 @@ FILTERS = [
     {"top_p": 0.6},
     {"temperature": 1.4, "top_k": 6, "top_p": 0.8},
     {"bias": never(1, 3)},
-]
+    {"min_p": 0.2},
+    {"typical": 0.4},
+    {"repetition": 1.7},
+    {"repetition": 1.7, "frequency": 0.4, "window": 6},
+    {"frequency": -0.3},
+    {"ngram": 1},
+    {"ngram": 2},
+    {"ngram": 3, "bias": never(0, 5, 6, 7, 8, 9, 10)},
+    {"slope": -0.05, "slope_steps": 20},
+    {"temperature": 1.4, "slope": 0.01, "slope_steps": 15, "top_k": 9, "top_p": 0.97, "min_p": 0.05,
+     "typical": 0.8, "repetition": 1.2, "frequency": 0.1, "ngram": 4},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_tokens_are_those_of_the_plain_loop(cell, filters):
     weights = random_weights(cell, spread=1.5)
-    decoder = Decoder(weights, cell=cell)
-    tokens, logprobs = decoder.draw(decoder.start([5]), rule(**filters), 60)
-    expected, expected_logprobs = plain_sample(weights, cell, sequence=5, seed=7, length=60, **filters)
+    decoder, prompt = Decoder(weights, cell=cell), [3, 2, 3]
+    state, past = decoder.start([5], np.array(prompt)), np.array([prompt])
+    tokens, logprobs = decoder.draw(state, rule(**filters), 60, past=past)
+    expected, expected_logprobs = plain_sample(
+        weights, cell, sequence=5, seed=7, length=60, prompt=prompt, **filters
+    )
     count = len(expected)
     assert tokens[0, :count].tolist() == expected
     assert np.abs(logprobs[0, :count] - expected_logprobs).max() < 1e-4
+
+
+def in_two_parts(*, vocab=VOCAB):
+    """Return the automaton of token 1 or 2 any number of times, then 3, then 4 or 5 four times."""
+    kinds = np.zeros(vocab, np.int64)
+    kinds[[1, 2, 3, 4, 5]] = 1, 1, 2, 3, 3
+    states = np.arange(6)
+    return make_automaton(kinds, np.array([0, 0, 1, 2, 3, 4]), np.array([1, 2, 3, 3, 3, 3]),
+                          np.array([0, 1, 2, 3, 4, 5]), states == 5)  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "filters", [{}, {"temperature": 0.0}, {"top_k": 2}, {"ngram": 2}, {"repetition": 3.0}]
+)
+def test_constrained_tokens_are_those_of_the_plain_loop(cell, filters):
+    weights = random_weights(cell, spread=1.5)
+    decoder, automaton = Decoder(weights, cell=cell), in_two_parts()
+    constraint = automaton.tables(9)
+    found, _ = decoder.draw(
+        decoder.start(range(20)), rule(**filters), 9, constraint=constraint, past=np.zeros((1, 0), np.int64)
+    )
+    for number, row in enumerate(found.tolist()):
+        settings = {"sequence": number, "seed": 7, "length": 9, **filters}
+        expected, _ = plain_sample(weights, cell, automaton=automaton, **settings)
+        assert row[: len(expected)] == expected
+        assert set(row[len(expected) :]) <= {ENDED}
+
+
+@pytest.mark.parametrize("filters", [{}, {"temperature": 0.0}, {"bias": never(6, 7)}, {"repetition": 3.0}])
+def test_an_end_that_takes_over_the_rest_is_that_of_the_plain_loop(filters):
+    weights = random_weights("gru", spread=1.5)
+    kinds = np.minimum(np.arange(VOCAB), 5)
+    edges = np.zeros(4, np.int64), np.array([1, 2, 3, 4]), np.array([0, 0, 1, 1])
+    automaton = replace(make_automaton(kinds, *edges, np.array([True, True])), concludes=True)
+    decoder, past = Decoder(weights, cell="gru"), np.zeros((1, 0), np.int64)
+    found, _ = decoder.draw(
+        decoder.start(range(20)), rule(**filters), 9, constraint=automaton.tables(9), past=past
+    )
+    lengths = set()
+    for number, row in enumerate(found.tolist()):
+        settings = {"sequence": number, "seed": 7, "length": 9, **filters}
+        expected, _ = plain_sample(weights, "gru", automaton=automaton, **settings)
+        assert row[: len(expected)] == expected
+        lengths.add(len(expected))
+    assert len(lengths) > 1 or filters == {"temperature": 0.0}
+
+
+def test_a_constrained_sequence_is_complete_at_its_length_however_unlikely_that_is():
+    weights = random_weights("lstm")
+    weights["head.bias"][1] += 30  # token 1 for ever
+    decoder = Decoder(weights, cell="lstm")
+    tokens, _ = decoder.draw(decoder.start(range(6)), rule(), 12, constraint=in_two_parts().tables(12))
+    for row in tokens.tolist():
+        assert row[:8] == [1] * 7 + [3]
+        assert set(row[8:]) <= {4, 5}
+
+
+def test_a_constrained_sequence_ends_where_nothing_may_follow():
+    decoder = Decoder(random_weights("gru"), cell="gru")
+    tokens, _ = decoder.draw(decoder.start(range(30)), rule(), 40, constraint=in_two_parts().tables(40))
+    ended = [row for row in tokens.tolist() if 0 in row]
+    assert len(ended) > 10
+    for row in ended:
+        end = row.index(0)
+        assert row[end - 5] == 3
+        assert set(row[end + 1 :]) <= {ENDED}
+
+
+def test_chunks_and_batches_never_change_a_constrained_sequence_with_a_memory():
+    decoder, limits = Decoder(random_weights("lstm"), cell="lstm"), in_two_parts().tables(30)
+    looking_back = rule(repetition=1.5, frequency=0.2, ngram=3)
+    whole, _ = decoder.draw(decoder.start([1, 2]), looking_back, 30, constraint=limits)
+    state, past = decoder.start([2]), np.zeros((1, 0), np.int64)
+    for count in (1, 2, 20, 7):
+        tokens, _ = decoder.draw(state, looking_back, count, constraint=limits, past=past)
+        past = np.concatenate([past, tokens], axis=1)
+    assert past[0].tolist() == whole[1].tolist()
 
 
 def test_a_prompt_is_read_before_the_first_draw():
