@@ -42,10 +42,14 @@ def train(
     corpus: Names,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
     level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
-    cell: Annotated[str | None, typer.Option(help="lstm, gru or rnn.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
+    cell: Annotated[str | None, typer.Option(help="lstm, gru, rnn, window or bow (bag of words).")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of the encoder.")] = None,
     hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
     embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
+    embedding: Annotated[str | None, typer.Option(help="A token's vector: learned or one-hot.")] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens that window and bow see; else 8.")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
     input_dropout: Annotated[float | None, typer.Option(help="The same of embedded tokens.")] = None,
     embedding_dropout: Annotated[float | None, typer.Option(help="Share of the vocabulary dropped.")] = None,
@@ -116,6 +120,8 @@ def train(
         model__layers=layers,
         model__hidden_size=hidden_size,
         model__embedding_size=embedding_size,
+        model__embedding=embedding,
+        model__context=context,
         model__dropout=dropout,
         model__input_dropout=input_dropout,
         model__embedding_dropout=embedding_dropout,
@@ -297,7 +303,7 @@ def _machine_text(index: "TokenIndex", config: "Config") -> str:
     """Say what the training runs on, and on a CPU the memory it will take."""
     import torch
 
-    from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
+    from seqgen.kernels.recurrent import HAS_NUMBA, choose_precision
     from seqgen.networks.tasks import LanguageModel
     from seqgen.runtime import choose_device, cpu_count
     from seqgen.training.loop import fit_batch
@@ -306,17 +312,17 @@ def _machine_text(index: "TokenIndex", config: "Config") -> str:
     training, vocab_size = config.training, len(index.tokenizer.tokens)
     device = torch.device(choose_device(training.device))
     precision = choose_precision(device, training.precision)
-    text = f"{device.type}: {choose_implementation(device, precision).value}"
+    with torch.device("meta"):
+        model = LanguageModel(config.model, vocab_size)
+    text = f"{device.type}: {model.encoder.implementation(device, precision).value}"
     if device.type == "cpu":
-        with torch.device("meta"):
-            parameters = LanguageModel(config.model, vocab_size).parameter_count()
         rows, steps = fit_batch(
             index.counts("train")["tokens"], batch_size=training.batch_size, bptt=training.bptt
         )
         needed = process_bytes() + training_bytes(
             config,
             vocab_size=vocab_size,
-            parameters=parameters,
+            parameters=model.parameter_count(),
             rows=rows,
             steps=steps,
             precision=precision,
