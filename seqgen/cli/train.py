@@ -47,9 +47,7 @@ def train(
     hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
     embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
     embedding: Annotated[str | None, typer.Option(help="A token's vector: learned or one-hot.")] = None,
-    context: Annotated[
-        int | None, typer.Option(help="Tokens that window and bow see; else 8.")
-    ] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that window and bow see; else 8.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
     input_dropout: Annotated[float | None, typer.Option(help="The same of embedded tokens.")] = None,
     embedding_dropout: Annotated[float | None, typer.Option(help="Share of the vocabulary dropped.")] = None,

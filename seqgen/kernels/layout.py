@@ -1,8 +1,8 @@
 """The weights of a trained network, laid out for the sampling kernel.
 
 Sizes: V vocabulary, E embedding, H hidden (E and H padded to multiples of LANES), L layers, G gates (LSTM
-i, f, g, o; GRU r, z, n; all others 1) in torch's order, P places with input weights of their own (as many as
-tokens in a window, else 1), C clusters of rare tokens. What is padded with zeros takes no part: a padded unit of
+i, f, g, o; GRU r, z, n; all others 1) in torch's order, P places with input weights of their own (those of a
+window, else 1), C clusters of rare tokens. What is padded with zeros takes no part: a padded unit of
 any cell stays at zero. Layers of fewer units than the largest are padded as well.
 """
 

@@ -93,8 +93,8 @@ class ContextEncoder(Encoder):
         if input_mask.threshold == 0 and 2 * embedding.shape[0] <= tokens.numel():
             sums = self._look_up(windows, shares, embedding, first.weight_ih, precision)
         else:
-            vectors = functional.embedding(windows.clamp(min=0), embedding).unflatten(0, tokens.shape)
-            vectors = drop(vectors.flatten(2), input_mask).reshape(*windows.shape, -1)
+            vectors = functional.embedding(windows.clamp(min=0), embedding).view(*tokens.shape, -1)
+            vectors = drop(vectors, input_mask).view(*windows.shape, -1)  # -> (T·B, N, E)
             sums = self._multiply(vectors * shares.unsqueeze(2), first.weight_ih, precision)
         features = torch.tanh(sums + first.bias_ih).view(*tokens.shape, -1)  # (T·B, H) -> (T, B, H)
         features = drop(features, masks[0])
@@ -108,7 +108,7 @@ class ContextEncoder(Encoder):
         self, windows: Tensor, shares: Tensor, embedding: Tensor, weight: Tensor, precision: torch.dtype
     ) -> Tensor:
         """Multiply each token of a small vocabulary with the weights of each place once, then add up rows."""
-        by_place = weight.unflatten(1, (self.places, -1)).permute(1, 2, 0)  # (H, P·E) -> (P, E, H)
+        by_place = weight.view(len(weight), self.places, -1).permute(1, 2, 0)  # (H, P·E) -> (P, E, H)
         table = embedding.to(precision) @ by_place.to(precision)  # -> (P, V, H)
         place = torch.arange(self.context, device=windows.device) % self.places
         rows = windows.clamp(min=0) + place * embedding.shape[0]
@@ -117,7 +117,7 @@ class ContextEncoder(Encoder):
 
     def _multiply(self, vectors: Tensor, weight: Tensor, precision: torch.dtype) -> Tensor:
         """Multiply vectors (T·B, N, E) with the weights of their places, and add up."""
-        joined = vectors.unflatten(1, (-1, self.places)).sum(dim=1).flatten(1)  # -> (T·B, P·E)
+        joined = vectors.view(len(vectors), -1, self.places * vectors.shape[2]).sum(dim=1)  # -> (T·B, P·E)
         return functional.linear(joined.to(precision), weight.to(precision)).to(vectors.dtype)
 
     @staticmethod
