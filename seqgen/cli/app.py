@@ -16,6 +16,7 @@ from seqgen.cli.console import complain
 from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
+from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.cli.vocab import vocab
@@ -53,6 +54,7 @@ app.command()(evaluate)
 app.command()(vocab)
 app.command()(index)
 app.add_typer(corpus_app, name="corpus")
+app.add_typer(inspect_app, name="inspect")
 
 
 # The base of every usage error. typer carries its own copy of click from 0.26 on, so it is asked for it.
