@@ -110,7 +110,7 @@ def _spread(documents: Integers, length: int, count: int) -> Integers:
     if not total:
         longest = int(np.diff(documents).max(initial=0))
         raise CorpusError(
-            f"no document has the {length} tokens this takes, the longest has {longest}; use a smaller --distance"
+            f"no document has the {length} tokens this takes, the longest has {longest}; lower --distance"
         )
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
     document = np.searchsorted(ends, chosen, side="right")

@@ -49,7 +49,7 @@ def page(
         title: Of the page.
         tokens: As they are shown, T of them.
         sections: What is shown at once.
-        quantities: Of each layer by name what can be chosen, (T, H); `value` lies within ±1, gates within 0 and 1.
+        quantities: Of each layer by name what can be chosen, (T, H): `value` within ±1, gates within 0 and 1.
         remarks: What a reader should know, a paragraph each.
     """
     body = [f"<h1>{html.escape(title)}</h1>"]
@@ -105,8 +105,10 @@ _LEGEND = (
     "Point at a token to read its number.</p>"
 )
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .3rem}h3{font-size:.85rem;font-weight:600;margin:.7rem 0 .2rem}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111;
+background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .3rem}
+h3{font-size:.85rem;font-weight:600;margin:.7rem 0 .2rem}
 .strip{font:14px/1.6 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid #ccc;
 padding:.4rem .6rem;max-height:22rem;overflow-y:auto}
 .legend span{font:13px ui-monospace,monospace;border:1px solid #ccc}
@@ -138,7 +140,8 @@ function show(){
 show();
 """
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title><style>{style}</style></head><body>
 {body}
 <section><h2>Any cell</h2><p><label>Layer <select id="layer"></select></label>
