@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqgen import __version__
+from seqgen.cli.compare import compare
 from seqgen.cli.console import complain
 from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.evaluate import evaluate
@@ -51,6 +52,7 @@ def _options(
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(vocab)
 app.command()(index)
 app.add_typer(corpus_app, name="corpus")
