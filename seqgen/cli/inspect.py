@@ -258,19 +258,22 @@ def _write_page(
     ranked: "dict[str, list[Selective]]",
 ) -> None:
     from seqgen.files import replacing
+    from seqgen.inspection.gates import best_stretch, find_marks
     from seqgen.report.strip import page
 
-    shown = tokens[:MOST_SHOWN]
+    start = best_stretch(find_marks(tokens), MOST_SHOWN)
+    part = slice(start, start + MOST_SHOWN)
+    shown = tokens[part]
     layers = [
-        {"value": value[:MOST_SHOWN], **{name: gate[:MOST_SHOWN] for name, gate in gates.items()}}
+        {"value": value[part], **{name: gate[part] for name, gate in gates.items()}}
         for gates, value in zip(readings.gates, readings.values, strict=True)
     ]
     remarks = [
-        f"A {artifact.config.model.cell} reads {len(tokens):,} tokens from the beginning of a document. "
-        "The cells below tell their mark best of all cells; 0 is chance, 1 perfect."
+        f"The {artifact.config.model.cell.upper()} reads {len(tokens):,} tokens from the beginning of a "
+        "document. The cells below tell their mark best of all cells; 0 is chance, 1 perfect."
     ]
     if len(shown) < len(tokens):
-        remarks.append(f"The first {len(shown):,} tokens are shown; the ranking is of all.")
+        remarks.append(f"{len(shown):,} tokens from number {start + 1:,} are shown; the ranking is of all.")
     title = f"What the cells of {artifact.path.resolve().name} do"
     with replacing(path) as aside:
         content = page(title, _spaced(artifact, shown), _sections(layers, ranked), layers, remarks=remarks)

@@ -102,6 +102,23 @@ def find_marks(names: Sequence[str]) -> dict[str, Marks]:
     }
 
 
+def best_stretch(marks: Mapping[str, Marks], length: int) -> int:
+    """Return where a stretch of tokens begins that shows most kinds of marks, the first of equals.
+
+    Args:
+        marks: By name, (T,).
+        length: Of the stretch.
+    """
+    count = max(map(len, marks.values()), default=0)
+    starts = np.arange(max(1, count - length + 1))
+    kinds = np.zeros(len(starts), np.int64)
+    for marked in marks.values():
+        sums = np.concatenate([[0], np.cumsum(marked)])
+        seen = sums[np.minimum(starts + length, count)] - sums[starts]
+        kinds += np.minimum(seen, FEWEST)
+    return int(kinds.argmax())
+
+
 def most_selective(
     values: Sequence[Floats], marks: Mapping[str, Marks], *, count: int
 ) -> dict[str, list[Selective]]:

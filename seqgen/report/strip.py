@@ -93,7 +93,7 @@ def _pack(layer: Mapping[str, Floats]) -> dict[str, Any]:
     for name, values in layer.items():
         low = -1.0 if name == "value" else 0.0
         levels = np.rint((values.T - low) / (1.0 - low) * LEVELS).clip(0, LEVELS).astype(np.uint8)
-        data = base64.b64encode(np.ascontiguousarray(levels)).decode("ascii")
+        data = base64.b64encode(levels.tobytes()).decode("ascii")
         packed["quantities"][name] = {"low": low, "data": data}
     return packed
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from seqgen.inspection.gates import areas, find_marks, most_selective
+from seqgen.inspection.gates import areas, best_stretch, find_marks, most_selective
 
 
 def marked(text, name):
@@ -36,3 +36,11 @@ def test_the_cell_that_follows_a_mark_is_ranked_first_whichever_way_it_goes():
     assert list(ranked) == ["quotes"]
     best = ranked["quotes"][0]
     assert (best.layer, best.cell, best.score, best.rises) == (2, 4, 1.0, False)
+
+
+def test_the_stretch_shown_is_the_first_with_most_kinds_of_marks():
+    marks = find_marks(list("a\n" * 9 + 'say "hello" (hi)' + "b" * 9))
+    assert best_stretch(marks, 100) == 0
+    start = best_stretch(marks, 25)
+    inside = {name: int(marked[start : start + 25].sum()) for name, marked in marks.items()}
+    assert (inside["quotes"], inside["brackets"], inside["line ends"]) == (6, 3, 5)
