@@ -103,7 +103,7 @@ def find_marks(names: Sequence[str]) -> dict[str, Marks]:
 
 
 def best_stretch(marks: Mapping[str, Marks], length: int) -> int:
-    """Return where a stretch of tokens begins that shows most kinds of marks, the first of equals.
+    """Return where the stretch of tokens begins that holds most of all marks, each kind weighing the same.
 
     Args:
         marks: By name, (T,).
@@ -111,12 +111,12 @@ def best_stretch(marks: Mapping[str, Marks], length: int) -> int:
     """
     count = max(map(len, marks.values()), default=0)
     starts = np.arange(max(1, count - length + 1))
-    kinds = np.zeros(len(starts), np.int64)
+    shares = np.zeros(len(starts))
     for marked in marks.values():
         sums = np.concatenate([[0], np.cumsum(marked)])
         seen = sums[np.minimum(starts + length, count)] - sums[starts]
-        kinds += np.minimum(seen, FEWEST)
-    return int(kinds.argmax())
+        shares += seen / max(1, sums[-1])
+    return int(shares.argmax())
 
 
 def most_selective(

@@ -38,7 +38,7 @@ def test_the_cell_that_follows_a_mark_is_ranked_first_whichever_way_it_goes():
     assert (best.layer, best.cell, best.score, best.rises) == (2, 4, 1.0, False)
 
 
-def test_the_stretch_shown_is_the_first_with_most_kinds_of_marks():
+def test_the_stretch_shown_is_the_one_with_most_of_the_marks():
     marks = find_marks(list("a\n" * 9 + 'say "hello" (hi)' + "b" * 9))
     assert best_stretch(marks, 100) == 0
     start = best_stretch(marks, 25)
