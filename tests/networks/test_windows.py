@@ -3,6 +3,7 @@ import torch
 
 from seqgen.config import ModelConfig
 from seqgen.errors import ConfigError
+from seqgen.kernels.decode import Decoder
 from seqgen.networks.tasks import LanguageModel
 
 T, B, V, E, H, N = 7, 3, 11, 5, 6, 4
@@ -103,6 +104,19 @@ def test_the_reach_is_exactly_the_context(cell):
         changed[T - 1 - distance] = (inputs[T - 1 - distance] + 1) % V
         moved = not torch.equal(net(changed, net.initial_state(B), resets)[0][-1], last)
         assert moved == (distance < N), distance
+
+
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("cell", [*CELLS, "gru"])
+def test_sampling_sees_the_probabilities_of_training(cell, embedding):
+    net = model(cell, embedding=embedding)
+    weights = {name: parameter.detach().numpy() for name, parameter in net.named_parameters()}
+    decoder = Decoder(weights, cell=cell, context=N)
+    tokens = torch.tensor([[0], [4], [9], [2], [2], [7], [0], [3]])
+    features, _ = net(tokens, net.initial_state(1), tokens == 0)
+    expected = features[-1] @ net.head.weight.T + net.head.bias
+    found = decoder.logits(decoder.start([0], tokens[1:, 0].numpy()))
+    torch.testing.assert_close(torch.from_numpy(found), expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 def mean_loss(net):
