@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from seqgen.errors import ConfigError
 
 Level = Literal["auto", "char", "byte", "word", "subword", "note"]
-Cell = Literal["lstm", "gru", "rnn"]
+Cell = Literal["lstm", "gru", "rnn", "window", "bow"]
 Share = Annotated[float, Ge(0)]
 Rate = Annotated[float, Ge(0), Lt(1)]
 PositiveInt = Annotated[int, Gt(0)]
@@ -69,6 +69,10 @@ class ModelConfig(_Strict):
     layers: PositiveInt = 2
     hidden_size: PositiveInt = 256
     embedding_size: PositiveInt = 128
+    embedding: Literal["learned", "one-hot"] = "learned"
+    """`one-hot` gives a token as V numbers, all 0 but one; `embedding_size` is then of no effect."""
+    context: PositiveInt = 8
+    """N: how many tokens `window` and `bow` see, the newest included; of no effect on recurrent cells."""
     dropout: Rate = 0.2
     """Share of units dropped between layers and of the features."""
     input_dropout: Rate = 0.0

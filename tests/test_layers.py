@@ -16,7 +16,7 @@ LAYERS = [
     {"data", "networks"},
     {"artifacts"},
     {"evaluation", "sampling"},
-    {"training", "report"},
+    {"training", "inspection", "report"},
     {"cli"},
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -12,12 +12,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqgen import __version__
+from seqgen.cli.compare import compare
 from seqgen.cli.console import complain
 from seqgen.cli.convert import convert
 from seqgen.cli.corpus import app as corpus_app
 from seqgen.cli.doctor import doctor
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
+from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
@@ -53,12 +55,14 @@ def _options(
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(vocab)
 app.command()(index)
 app.command()(novelty)
 app.command()(convert)
 app.command()(doctor)
 app.add_typer(corpus_app, name="corpus")
+app.add_typer(inspect_app, name="inspect")
 
 
 # The base of every usage error. typer carries its own copy of click from 0.26 on, so it is asked for it.

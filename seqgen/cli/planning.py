@@ -11,21 +11,29 @@ if TYPE_CHECKING:
     from seqgen.data.index import TokenIndex
 
 
-def choose(index: "TokenIndex", settled: dict[str, Any], preset: str, memory: float | None) -> "Config":
+def choose(
+    index: "TokenIndex",
+    settled: dict[str, Any],
+    preset: str = "auto",
+    *,
+    memory: float | None = None,
+    planned: bool = True,
+) -> "Config":
     """Return the complete configuration and tell it.
 
     Args:
         index: The token index.
         settled: Nested values that the user or the index decided.
-        preset: The name of a preset, or auto to plan by the budget.
+        preset: The name of a preset; auto plans by the budget, or else goes by the size of the corpus.
         memory: Most memory to take, in GB.
+        planned: Whether auto may plan; models that are to be compared get the same size instead.
 
     Raises:
         ConfigError: If the preset is unknown or the memory too little.
     """
     from seqgen.config import build_config
 
-    values, how = _plan(index, settled, memory) if preset == "auto" else (None, "")
+    values, how = _plan(index, settled, memory) if planned and preset == "auto" else (None, "")
     if values is None:
         values, how = _preset(index, settled, preset)
     config = build_config(values)
@@ -117,14 +125,17 @@ def _machine_text(index: "TokenIndex", config: "Config") -> str:
     """Say what the training runs on, and on a CPU the memory it will take."""
     import torch
 
-    from seqgen.kernels.recurrent import HAS_NUMBA, choose_implementation, choose_precision
+    from seqgen.kernels.recurrent import HAS_NUMBA, choose_precision
+    from seqgen.networks.tasks import LanguageModel
     from seqgen.runtime import choose_device, cpu_count
     from seqgen.training.memory import in_words
 
     training = config.training
     device = torch.device(choose_device(training.device))
     precision = choose_precision(device, training.precision)
-    text = f"{device.type}: {choose_implementation(device, precision).value}"
+    with torch.device("meta"):
+        encoder = LanguageModel(config.model, len(index.tokenizer.tokens)).encoder
+    text = f"{device.type}: {encoder.implementation(device, precision).value}"
     if device.type == "cpu":
         text += f", {cpu_count()} threads, {in_words(_memory_needed(index, config))} of memory"
         if not HAS_NUMBA:

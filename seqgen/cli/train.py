@@ -42,10 +42,12 @@ def train(
     corpus: Names,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
     level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
-    cell: Annotated[str | None, typer.Option(help="lstm, gru or rnn.")] = None,
-    layers: Annotated[int | None, typer.Option(help="Recurrent layers.")] = None,
+    cell: Annotated[str | None, typer.Option(help="lstm, gru, rnn, window or bow (bag of words).")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of the encoder.")] = None,
     hidden_size: Annotated[int | None, typer.Option(help="Units a layer.")] = None,
     embedding_size: Annotated[int | None, typer.Option(help="Size of a token's vector.")] = None,
+    embedding: Annotated[str | None, typer.Option(help="A token's vector: learned or one-hot.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that window and bow see; else 8.")] = None,
     dropout: Annotated[float | None, typer.Option(help="Share of units dropped, 0 to 1.")] = None,
     input_dropout: Annotated[float | None, typer.Option(help="The same of embedded tokens.")] = None,
     embedding_dropout: Annotated[float | None, typer.Option(help="Share of the vocabulary dropped.")] = None,
@@ -119,6 +121,8 @@ def train(
         model__layers=layers,
         model__hidden_size=hidden_size,
         model__embedding_size=embedding_size,
+        model__embedding=embedding,
+        model__context=context,
         model__dropout=dropout,
         model__input_dropout=input_dropout,
         model__embedding_dropout=embedding_dropout,
@@ -242,7 +246,7 @@ def _prepare(
 
     tokenizer = load_tokenizer(vocab) if vocab else None
     index = ensure_index(corpus, build_config(chosen), tokenizer=tokenizer, notify=notice)
-    config = choose(index, merge(chosen, index.config), preset, memory)
+    config = choose(index, merge(chosen, index.config), preset, memory=memory)
     return index, config
 
 

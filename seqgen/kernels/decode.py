@@ -5,7 +5,8 @@ Batch size, chunk size and the number of threads therefore never change a token.
 
 Layer 0 needs no product with its input: what a token contributes (embedding times input weights plus bias)
 is computed when the token is first read, and remembered in a table. Cells with a mogrifier or layer
-normalisation are the work of `seqgen.kernels.decode_options`.
+normalisation are the work of `seqgen.kernels.decode_options`, networks that see the last tokens alone of
+`seqgen.kernels.decode_context`.
 
 Sizes: B sequences; the others are those of `seqgen.kernels.layout`.
 """
@@ -18,12 +19,13 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from seqgen.kernels.constraint import FREE, Constraint, advance, forbid, kind_room
+from seqgen.kernels.decode_context import NOTHING, step_with_context
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
 from seqgen.kernels.decode_step import copy, forget, multiply, update
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, log_sum, score
 from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled, fma
-from seqgen.kernels.layout import Floats, Options, Plain, lay_out
+from seqgen.kernels.layout import Context, Floats, Options, Plain, lay_out
 from seqgen.kernels.philox import uniform
 
 ENDED = -1  # in place of a token, after a sequence's end
@@ -41,12 +43,14 @@ class DecodeState(NamedTuple):
         place: The state of its constraint, (B,).
         token: Its pending token, drawn or given but not yet consumed by the network, (B,).
         live: Whether it goes on, (B,).
+        recent: The tokens before it that a network with a context sees, oldest first, or NOTHING, (B, N-1).
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
         from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
         logits: (B, V + C padded).
         digits, embedding_digits: The inputs of an int8 product, (B, 2, H) and (1, 2, E).
         weights: The unnormalised distribution of one draw, (V,).
-        table: What each token contributes to layer 0, (V, G*H); a row counts once it is `known`, (V,).
+        table: What each token contributes to layer 0 at each place, (P*V, G*H); a row counts once it is
+            `known`, (P*V,).
         room: For cells with options.
     """
 
@@ -55,6 +59,7 @@ class DecodeState(NamedTuple):
     place: NDArray[np.int64]
     token: NDArray[np.int64]
     live: NDArray[np.bool_]
+    recent: NDArray[np.int64]
     hidden: Floats
     memory: Floats
     from_input: Floats
@@ -65,15 +70,18 @@ class DecodeState(NamedTuple):
     weights: Floats
     table: Floats
     known: NDArray[np.bool_]
-    room: Room | Plain
+    room: Room | Context | Plain
 
 
 class Decoder:
     """A trained network, ready to draw tokens."""
 
-    def __init__(self, weights: Mapping[str, Floats], *, cell: str, exact: bool = True) -> None:
+    def __init__(
+        self, weights: Mapping[str, Floats], *, cell: str, exact: bool = True, context: int = 1
+    ) -> None:
         """Lay the weights out; arguments and errors are those of `lay_out`."""
-        self._network = lay_out(weights, cell, exact=exact)
+        self._network = lay_out(weights, cell, exact=exact, context=context)
+        self._context = context if isinstance(self._network.options, Context) else 1
         self.vocab = len(self._network.embedding)
 
     def start(self, sequences: Sequence[int], prompt: NDArray[np.integer[Any]] = NO_TOKENS) -> DecodeState:
@@ -94,6 +102,7 @@ class Decoder:
         batch = len(sequences)
         return self._blank(sequences)._replace(
             token=np.repeat(reader.token, batch),
+            recent=np.repeat(reader.recent, batch, axis=0),
             hidden=np.repeat(reader.hidden, batch, axis=1),
             memory=np.repeat(reader.memory, batch, axis=1),
             table=reader.table,
@@ -104,12 +113,14 @@ class Decoder:
         network, batch = self._network, len(sequences)
         layers, hidden = len(network.recurrent_bias), network.recurrent_bias.shape[1] // network.gates
         wide = max(network.first.width, network.recurrent.width)
+        rows = self.vocab * max(len(network.first.floats), len(network.first.values))
         return DecodeState(
             sequence=np.array(sequences, np.uint64),
             step=np.zeros(batch, np.uint64),
             place=np.zeros(batch, np.int64),
             token=np.full(batch, EOS, np.int64),
             live=np.ones(batch, np.bool_),
+            recent=np.full((batch, self._context - 1), NOTHING, np.int64),
             hidden=np.zeros((layers, batch, hidden), np.float32),
             memory=np.zeros((layers, batch, hidden), np.float32),
             from_input=np.zeros((batch, wide), np.float32),
@@ -118,8 +129,8 @@ class Decoder:
             digits=np.zeros((batch, 2, hidden), np.uint8),
             embedding_digits=np.zeros((1, 2, network.embedding.shape[1]), np.uint8),
             weights=np.zeros(self.vocab, np.float32),
-            table=np.zeros((self.vocab, wide), np.float32),
-            known=np.zeros(self.vocab, np.bool_),
+            table=np.zeros((rows, wide), np.float32),
+            known=np.zeros(rows, np.bool_),
             room=make_room(network, batch),
         )
 
@@ -244,7 +255,9 @@ def _step_plainly(options: Plain, network: Any, state: Any) -> None:
 @overload(_consume, strict=False, jit_options={"error_model": "numpy"})
 def _choose(options: Any, network: Any, state: Any) -> Any:
     """Compile the step into its caller: another function in between would take a second more to compile."""
-    return {Plain: _step_plainly, Options: step_with_options}[options.instance_class]
+    return {Plain: _step_plainly, Options: step_with_options, Context: step_with_context}[
+        options.instance_class
+    ]
 
 
 @compiled

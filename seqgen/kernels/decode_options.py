@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqgen.kernels.decode_step import ZERO, copy, forget, multiply, update
 from seqgen.kernels.exponential import ONE, TWO, sigmoid, tanh
 from seqgen.kernels.jit import compiled, float_bits, float_from_bits, fma
-from seqgen.kernels.layout import Floats, Network, Plain
+from seqgen.kernels.layout import Context, Floats, Network, Options, Plain
 
 EOS = 0
 EPSILON = np.float32(1e-5)  # as in training
@@ -57,10 +57,10 @@ class Room(NamedTuple):
     partial_sums: Floats
 
 
-def make_room(network: Network, batch: int) -> Room | Plain:
+def make_room(network: Network, batch: int) -> Room | Context | Plain:
     """Return room for the steps of B sequences; a network without options needs none."""
     options = network.options
-    if isinstance(options, Plain):
+    if not isinstance(options, Options):
         return options
     hidden, embedding = network.recurrent_bias.shape[1] // network.gates, network.embedding.shape[1]
     widest = max(gating.width for gating in (options.first_inputs, options.first_states, options.inputs))

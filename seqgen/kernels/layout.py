@@ -1,8 +1,9 @@
 """The weights of a trained network, laid out for the sampling kernel.
 
 Sizes: V vocabulary, E embedding, H hidden (E and H padded to multiples of LANES), L layers, G gates (LSTM
-i, f, g, o; GRU r, z, n; RNN 1) in torch's order, C clusters of rare tokens. What is padded with zeros takes
-no part: a padded unit of any cell stays at zero. Layers of fewer units than the largest are padded as well.
+i, f, g, o; GRU r, z, n; all others 1) in torch's order, P places with input weights of their own (those of a
+window, else 1), C clusters of rare tokens. What is padded with zeros takes no part: a padded unit of
+any cell stays at zero. Layers of fewer units than the largest are padded as well.
 """
 
 import re
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from seqgen.kernels.int8 import BLOCK, MAX_DEPTH, quantize
 
 Floats = NDArray[np.float32]
-CELLS = {"rnn": 1, "gru": 3, "lstm": 4}
+CELLS = {"rnn": 1, "gru": 3, "lstm": 4, "window": 1, "bow": 1}
 """The number of gates, which stands for the cell in compiled code."""
+_WITH_CONTEXT = {"window", "bow"}
 LANES = 16  # numbers in the widest vector register; no vectorised loop has a remainder
 WIDEST_TILE = 1024  # columns; eight rows of them fill most of a first-level cache
 
@@ -45,6 +47,16 @@ class Plain(NamedTuple):
     """A network whose cells have no options."""
 
     options: int = 0
+
+
+class Context(NamedTuple):
+    """A network that sees the last tokens alone; see `seqgen.networks.windows`.
+
+    Attributes:
+        places: P; 1 where the mean of all tokens is read.
+    """
+
+    places: int
 
 
 class Options(NamedTuple):
@@ -81,9 +93,9 @@ class Network(NamedTuple):
         gates: G, which also tells the cell.
         embedding: (V, E), each row within ±1.
         embedding_scale: What each row was divided by for that, (V,).
-        first: Input weights of layer 0, 1 of E inputs and G*H outputs.
+        first: Input weights of layer 0, P of E inputs and G*H outputs.
         inputs: Input weights of the layers above, L-1 of H inputs and G*H outputs.
-        recurrent: Weights of the previous hidden state, L of H inputs and G*H outputs.
+        recurrent: Weights of the previous hidden state, L of H inputs and G*H outputs; none with a context.
         input_bias: (L, G*H).
         recurrent_bias: (L, G*H); apart because a GRU's reset gate scales its share of it.
         head: 1 of H inputs and V + C outputs; those of the clusters come last.
@@ -103,54 +115,69 @@ class Network(NamedTuple):
     head: Matrices
     head_bias: Floats
     clusters: NDArray[np.int64]
-    options: Plain | Options
+    options: Plain | Context | Options
 
 
-def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool) -> Network:
+def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool, context: int = 1) -> Network:
     """Arrange the weights of a trained network for the kernel.
 
     Args:
         weights: By the names an artifact gives them: `embedding.weight`, `encoder.0.weight_ih` ...; names
             also tell which options the cells have.
-        cell: "lstm", "gru" or "rnn".
+        cell: "lstm", "gru", "rnn", "window" or "bow".
         exact: Keep the weights in float32; otherwise they are rounded to int8, where a matrix is not too deep
             for it.
+        context: N, of a window or a bag of words.
 
     Raises:
         ValueError: If the cell is unknown, or an array is missing, of an unexpected shape or not finite.
     """
     if cell not in CELLS:
         raise ValueError(f"unknown cell {cell!r}; known: {', '.join(CELLS)}")
-    gates = CELLS[cell]
+    gates, places = CELLS[cell], context if cell == "window" else 1
+    weights = _with_embedding(weights, places)
     sizes = _hidden_sizes(weights)
-    _check(weights, gates, sizes)
+    _check(weights, gates, sizes, places=places, recurrent=cell not in _WITH_CONTEXT)
     layers, hidden, depth = range(len(sizes)), max(sizes), weights["embedding.weight"].shape[1]
     head, head_bias, clusters = _whole_head(weights)
 
     def each(name: str, which: range, inputs: int = 1) -> list[Floats]:
-        arrays = [weights[f"encoder.{layer}.{name}"] for layer in which]
+        arrays = [
+            weights[f"encoder.{layer}.{name}"] for layer in which if f"encoder.{layer}.{name}" in weights
+        ]
         return [_gate_columns(array, gates, hidden, inputs) for array in arrays]
+
+    by_place = np.split(weights["encoder.0.weight_ih"], places, axis=1)
+    input_bias = np.concatenate(each("bias_ih", layers))
 
     scale = _powers_above(np.abs(weights["embedding.weight"]).max(axis=1))
     return Network(
         gates=gates,
         embedding=_pad(weights["embedding.weight"] / scale[:, None], 1),
         embedding_scale=scale,
-        first=_matrices(each("weight_ih", layers[:1], depth), exact=exact),
+        first=_matrices([_gate_columns(part, gates, hidden, depth) for part in by_place], exact=exact),
         inputs=_matrices(each("weight_ih", layers[1:], hidden), exact=exact),
         recurrent=_matrices(each("weight_hh", layers, hidden), exact=exact),
-        input_bias=np.concatenate(each("bias_ih", layers)),
-        recurrent_bias=np.concatenate(each("bias_hh", layers)),
+        input_bias=input_bias,
+        recurrent_bias=np.concatenate(each("bias_hh", layers) or [np.zeros_like(input_bias)]),
         head=_matrices([_pad(_pad(head.T, 0, hidden), 1)], exact=exact),
         head_bias=_pad(head_bias, 0),
         clusters=clusters,
-        options=_options(weights, gates, exact=exact),
+        options=Context(places) if cell in _WITH_CONTEXT else _options(weights, gates, exact=exact),
     )
+
+
+def _with_embedding(weights: Mapping[str, Floats], places: int) -> Mapping[str, Floats]:
+    """Return the weights with an embedding: a one-hot one is not saved."""
+    if "embedding.weight" in weights or "encoder.0.weight_ih" not in weights:
+        return weights
+    vocab = weights["encoder.0.weight_ih"].shape[1] // places
+    return {"embedding.weight": np.eye(vocab, dtype=np.float32), **weights}
 
 
 def _hidden_sizes(weights: Mapping[str, Floats]) -> list[int]:
     """Return how many units each layer has, by what reads them: the next layer, or the output layer."""
-    layers = max(1, sum(name.endswith(".weight_hh") for name in weights))
+    layers = max(1, sum(name.endswith(".weight_ih") for name in weights))
     heads = ("head.short.weight", "head.weight", "embedding.weight")
     head = next(name for name in heads if name in weights)
     readers = [*(f"encoder.{layer}.weight_ih" for layer in range(1, layers)), head]
@@ -200,13 +227,17 @@ def _gating(weights: Mapping[str, Floats], layer: int, number: int) -> Floats:
     return left if right is None else left @ right
 
 
-def _check(weights: Mapping[str, Floats], gates: int, sizes: Sequence[int]) -> None:
+def _check(
+    weights: Mapping[str, Floats], gates: int, sizes: Sequence[int], *, places: int, recurrent: bool
+) -> None:
     vocab, below = weights["embedding.weight"].shape
     expected: dict[str, tuple[int, ...]] = {"embedding.weight": (vocab, below)}
     for index, hidden in enumerate(sizes):
-        expected[f"encoder.{index}.weight_ih"] = (gates * hidden, below)
-        expected[f"encoder.{index}.weight_hh"] = (gates * hidden, hidden)
-        expected[f"encoder.{index}.bias_ih"] = expected[f"encoder.{index}.bias_hh"] = (gates * hidden,)
+        expected[f"encoder.{index}.weight_ih"] = (gates * hidden, below if index else places * below)
+        expected[f"encoder.{index}.bias_ih"] = (gates * hidden,)
+        if recurrent:
+            expected[f"encoder.{index}.weight_hh"] = (gates * hidden, hidden)
+            expected[f"encoder.{index}.bias_hh"] = (gates * hidden,)
         expected |= _expected_options(weights, index, gates, hidden, below)
         below = hidden
     for name, shape in (expected | _head_shapes(weights, vocab, below)).items():

@@ -26,12 +26,13 @@ HAS_NUMBA = find_spec("numba") is not None
 
 
 class Implementation(StrEnum):
-    """What runs the recurrent layers; the value is for people to read."""
+    """What runs an encoder's layers; the value is for people to read."""
 
     AMX = "compiled loops with bfloat16 products on AMX tiles"
     BFLOAT16 = "compiled loops with bfloat16 products"
     FLOAT32 = "compiled loops with float32 products"
     TORCH = "torch's recurrent layers"
+    PRODUCTS = "torch's products"
 
 
 def has_fast_bfloat16() -> bool:

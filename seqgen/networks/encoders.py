@@ -10,13 +10,67 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from seqgen.kernels.recurrent import NO_DROPOUT, Dropout, recurrent_stack
+from seqgen.kernels.recurrent import (
+    NO_DROPOUT,
+    Dropout,
+    Implementation,
+    choose_implementation,
+    recurrent_stack,
+)
 from seqgen.kernels.workspace import Workspace
 
 State = list[tuple[Tensor, ...]]
-"""Per layer: (h, c) for LSTM, (h,) for GRU and RNN; each (B, H) float32."""
+"""Per layer: (h, c) for LSTM, (h,) for GRU and RNN; each (B, H) float32.
+
+Of an encoder with a fixed context: the last N-1 token ids, ((B, N-1),).
+"""
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+class Encoder(nn.ModuleList):
+    """What every encoder is: a stack of layers whose features have `output_size` units."""
+
+    output_size: int
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state before the first token, for B rows."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        tokens: Tensor,
+        state: State,
+        resets: Tensor,
+        *,
+        embedding: Tensor,
+        seed: int = 0,
+        precision: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, State]:
+        """Read T steps.
+
+        Args:
+            tokens: (T, B) int64.
+            state: As `initial_state` or an earlier call returned it.
+            resets: (T, B) bool; where True, a row forgets all it read before that step.
+            embedding: (V, E).
+            seed: Decides the dropout masks; give another one each step.
+            precision: Of the matrix products; state and accumulation are float32.
+
+        Returns:
+            Features (T, B, H) and the state after the last step.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def detach(state: State) -> State:
+        """Cut the state from the graph that made it, so that backpropagation is truncated here."""
+        return [tuple(part.detach() for part in layer) for layer in state]
+
+    @staticmethod
+    def implementation(device: torch.device, precision: torch.dtype) -> Implementation:
+        """Return what computes the layers on a device."""
+        raise NotImplementedError
 
 
 class RecurrentWeights(nn.Module):
@@ -36,7 +90,7 @@ class RecurrentWeights(nn.Module):
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
 
-class RecurrentEncoder(nn.ModuleList):
+class RecurrentEncoder(Encoder):
     """A stack of LSTM, GRU or tanh RNN layers with dropout before, between and after them.
 
     The last layer has `output_size` units: those of the embedding where the output layer shares its matrix.
@@ -78,19 +132,7 @@ class RecurrentEncoder(nn.ModuleList):
         seed: int = 0,
         precision: torch.dtype = torch.float32,
     ) -> tuple[Tensor, State]:
-        """Read T steps.
-
-        Args:
-            tokens: (T, B) int64.
-            state: As `initial_state` or an earlier call returned it.
-            resets: (T, B) bool; a row's state is zeroed before it reads a step where this is True.
-            embedding: (V, E).
-            seed: Decides the dropout masks; give another one each step.
-            precision: Of the matrix products; state and accumulation are float32.
-
-        Returns:
-            Features (T, B, H) and the state after the last step.
-        """
+        """Read T steps; see `Encoder.forward`. A reset zeroes a row's state."""
         return recurrent_stack(
             self.cell,
             tokens,
@@ -105,6 +147,6 @@ class RecurrentEncoder(nn.ModuleList):
         )
 
     @staticmethod
-    def detach(state: State) -> State:
-        """Cut the state from the graph that made it, so that backpropagation is truncated here."""
-        return [tuple(part.detach() for part in layer) for layer in state]
+    def implementation(device: torch.device, precision: torch.dtype) -> Implementation:
+        """Return what computes the layers on a device."""
+        return choose_implementation(device, precision)

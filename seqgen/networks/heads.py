@@ -15,6 +15,7 @@ from seqgen.config import ModelConfig
 from seqgen.errors import ConfigError
 from seqgen.kernels.loss import linear_cross_entropy, linear_losses
 from seqgen.kernels.workspace import Workspace
+from seqgen.networks.embeddings import OneHot
 
 IGNORED = -1
 _TIED_BOUND = 0.1
@@ -184,7 +185,7 @@ class AdaptiveSoftmax(Head):
         return short, clusters()
 
 
-def make_head(config: ModelConfig, features: int, embedding: nn.Embedding) -> Head:
+def make_head(config: ModelConfig, features: int, embedding: nn.Embedding | OneHot) -> Head:
     """Build the output layer that a configuration asks for.
 
     Args:

@@ -16,15 +16,16 @@ from seqgen.errors import ConfigError
 from seqgen.kernels.dropout import drop
 from seqgen.kernels.recurrent import NO_DROPOUT, Dropout
 from seqgen.kernels.stepped import NONE, SteppedWeights, stepped_layer
-from seqgen.networks.encoders import GATES, RecurrentEncoder, RecurrentWeights, State
+from seqgen.networks.encoders import GATES, Encoder, RecurrentEncoder, RecurrentWeights, State
+from seqgen.networks.windows import make_context_encoder, sees_a_window
 
 
-def make_encoder(config: ModelConfig) -> RecurrentEncoder:
+def make_encoder(config: ModelConfig) -> Encoder:
     """Build the encoder that a configuration describes.
 
     Raises:
-        ConfigError: If a rank is given for a mogrifier that is off, or options of cells meet layers of
-            unequal sizes.
+        ConfigError: If a rank is given for a mogrifier that is off, options of cells meet layers of unequal
+            sizes, or options of recurrent cells meet another encoder.
     """
     rounds, rank = config.mogrifier, config.mogrifier_rank
     if rank and not rounds:
@@ -37,6 +38,8 @@ def make_encoder(config: ModelConfig) -> RecurrentEncoder:
         weights=config.weight_drop,
         locked=config.locked_dropout,
     )
+    if sees_a_window(config.cell):
+        return make_context_encoder(config, dropout)
     sizes = {
         "layers": config.layers,
         "embedding_size": config.embedding_size,

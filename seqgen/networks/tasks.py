@@ -1,9 +1,12 @@
 """What a network is trained to do. A task owns the embedding, an encoder and an output layer."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from seqgen.config import ModelConfig
+from seqgen.networks.embeddings import make_embedding
 from seqgen.networks.encoders import State
 from seqgen.networks.heads import make_head
 from seqgen.networks.stepped import make_encoder
@@ -19,8 +22,8 @@ class LanguageModel(nn.Module):
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, config.embedding_size)
-        self.encoder = make_encoder(config)
+        self.embedding = make_embedding(config, vocab_size)
+        self.encoder = make_encoder(replace(config, embedding_size=self.embedding.embedding_dim))
         self.head = make_head(config, self.encoder.output_size, self.embedding)
 
     def initial_state(self, batch_size: int) -> State:

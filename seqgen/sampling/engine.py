@@ -149,7 +149,8 @@ class Sampler:
         self.tokenizer: Tokenizer = artifact.tokenizer
         self._path = artifact.path
         try:
-            self._decoder = Decoder(artifact.weights(), cell=artifact.config.model.cell, exact=exact)
+            model = artifact.config.model
+            self._decoder = Decoder(artifact.weights(), cell=model.cell, exact=exact, context=model.context)
         except (KeyError, ValueError) as error:
             raise ArtifactError(f"{artifact.path}: weights that do not fit: {error}; train again") from error
         if self._decoder.vocab != len(self.tokenizer.tokens):

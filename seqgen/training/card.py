@@ -6,6 +6,14 @@ from typing import Any
 from seqgen.config import Config, ModelConfig
 from seqgen.training.budget import budget_text
 
+_NAMES = {
+    "lstm": "An LSTM",
+    "gru": "A GRU",
+    "rnn": "A tanh RNN",
+    "window": "A fixed window",
+    "bow": "A bag of words",
+}
+
 
 def model_card(
     name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
@@ -15,7 +23,7 @@ def model_card(
     lines = [
         f"# {name}",
         "",
-        f"A {model.cell.upper()} of {model.layers} × {model.hidden_size} units"
+        f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units"
         f"{''.join(f', {option}' for option in cell_options(model))} ({parameters:,} parameters)",
         f"over {config.vocab.level} tokens, trained with seqgen for {budget_text(training)}.",
         "",
@@ -34,9 +42,11 @@ def model_card(
 
 def cell_options(model: ModelConfig) -> list[str]:
     """Name the options of a model's cells, such as "mogrifier of 5 rounds"; empty where they are plain."""
+    context = [f"a context of {model.context} tokens"] if model.cell in ("window", "bow") else []
+    one_hot = ["one-hot tokens"] * (model.embedding == "one-hot")
     rank = f" of rank {model.mogrifier_rank}" if model.mogrifier_rank else ""
     mogrifier = [f"mogrifier of {model.mogrifier} rounds{rank}"] if model.mogrifier else []
-    return mogrifier + ["layer normalisation"] * model.layer_norm
+    return context + one_hot + mogrifier + ["layer normalisation"] * model.layer_norm
 
 
 def _score_table(scores: Mapping[str, Any]) -> list[str]:

@@ -12,9 +12,11 @@ from seqgen.config import Config, ModelConfig
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel
 
-_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1, "window": 1, "bow": 1}
+_PLACES_ONE_BY_ONE = {"window"}
+_WITH_CONTEXT = {"window", "bow"}
 _BLOCK = 32
-_FLOAT = 4
+_FLOAT, _ID = 4, 8
 _LOGITS_AT_ONCE = 1 << 27
 _VALIDATION_TOKENS = 64 * 128
 """Tokens that a validation reads at once."""
@@ -92,7 +94,18 @@ def _activation_bytes(
     passing = tokens * (sums * full + 4 * model.hidden_size)
     packed = 2 * gates * full * (full + max(full, model.embedding_size))
     logits = min(tokens * vocab_size * size, _LOGITS_AT_ONCE)
-    return size * (layers + passing + packed) + logits
+    return size * (layers + passing + packed) + logits + _context_bytes(model, vocab_size, tokens)
+
+
+def _context_bytes(model: ModelConfig, vocab_size: int, tokens: int) -> int:
+    """Return what windows of tokens take on their way into the first layer."""
+    if model.cell not in _WITH_CONTEXT:
+        return 0
+    places = model.context if model.cell in _PLACES_ONE_BY_ONE else 1
+    windows = tokens * model.context * (4 * _ID + _FLOAT)  # tokens, documents, rows to look up; shares
+    if 2 * vocab_size <= tokens:
+        return windows + 3 * _FLOAT * places * vocab_size * model.hidden_size
+    return windows + 4 * _FLOAT * tokens * model.context * model.embedding_size
 
 
 def in_words(size: int) -> str:

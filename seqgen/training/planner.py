@@ -129,11 +129,13 @@ def fitted_law() -> Law:
 def plannable_seconds(settled: Mapping[str, Any]) -> float | None:
     """Return the budget in seconds, or None where there is nothing to plan.
 
-    That is where the hidden size is settled, the budget is short or in epochs, or the optimiser is not the
-    one that the law is of.
+    That is where the hidden size is settled, the budget is short or in epochs, or cell or optimiser are not
+    among those that the law is of.
     """
-    config = build_config(settled).training
-    if "hidden_size" in settled.get("model", {}) or config.epochs is not None or config.optimizer != "adamw":
+    config, model = build_config(settled).training, settled.get("model", {})
+    if "hidden_size" in model or model.get("cell", CELLS[0]) not in CELLS:
+        return None
+    if config.epochs is not None or config.optimizer != "adamw":
         return None
     seconds = 60 * (config.minutes or DEFAULT_MINUTES)
     return seconds if seconds >= SHORTEST else None

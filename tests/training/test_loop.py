@@ -57,7 +57,14 @@ def test_training_learns_more_than_letter_frequencies(corpus, tmp_path):
 
 @pytest.mark.parametrize(
     ("cell", "options"),
-    [("lstm", {}), ("gru", {}), ("rnn", {}), ("lstm", {"mogrifier": 2, "layer_norm": True})],
+    [
+        ("lstm", {}),
+        ("gru", {"embedding": "one-hot"}),
+        ("rnn", {}),
+        ("lstm", {"mogrifier": 2, "layer_norm": True}),
+        ("window", {"context": 5}),
+        ("bow", {"context": 1}),
+    ],
     ids=str,
 )
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(corpus, tmp_path, cell, options):

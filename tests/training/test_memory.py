@@ -35,6 +35,12 @@ def test_whatever_grows_takes_more_memory(more):
     assert estimate(**more) > estimate()
 
 
+@pytest.mark.parametrize("vocab_size", [65, 9000])
+def test_a_longer_context_takes_more_memory(vocab_size):
+    short, long = (estimate(cell="window", context=size, vocab_size=vocab_size) for size in (4, 40))
+    assert long > short
+
+
 def test_bytes_are_told_as_people_read_them():
     assert (in_words(123_456_789), in_words(1_234_567_890)) == ("123 MB", "1.2 GB")
 

@@ -59,10 +59,10 @@ def test_a_batch_leaves_some_steps_an_epoch():
 
 
 def test_a_plan_leaves_what_was_chosen_and_ends_with_the_clock(corpus):
-    chosen = {"vocab": {"level": "char"}, "model": {"cell": "rnn", "dropout": 0.25, "layers": 1}}
+    chosen = {"vocab": {"level": "char"}, "model": {"cell": "lstm", "dropout": 0.25, "layers": 1}}
     plan = make_plan(corpus, chosen, seconds=60)
     config = build_config(plan.values)
-    assert (config.model.cell, config.model.dropout, config.model.layers) == ("rnn", 0.25, 1)
+    assert (config.model.cell, config.model.dropout, config.model.layers) == ("lstm", 0.25, 1)
     assert config.model.hidden_size in planner.HIDDEN_SIZES
     assert plan.epochs * len(corpus.tokens("train")) / plan.tokens_per_second == pytest.approx(plan.lasts)
     if plan.whole:
@@ -93,6 +93,8 @@ def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
         ({"training": {"epochs": 2, "minutes": 5}}, None),
         ({"training": {"optimizer": "sgd"}}, None),
         ({"model": {"hidden_size": 100}}, None),
+        ({"model": {"cell": "rnn"}}, None),
+        ({"model": {"cell": "lstm"}}, 180),
     ],
 )
 def test_only_a_budget_in_time_with_an_open_size_is_planned(settled, seconds):

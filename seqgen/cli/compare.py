@@ -1,0 +1,237 @@
+"""`seqgen compare`: models side by side on one split."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli.console import notice, print_table
+from seqgen.cli.options import Names, Split, given_values, parse_shares
+from seqgen.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
+    from seqgen.data.index import TokenIndex
+    from seqgen.training.comparison import Compared
+
+DEFAULT_CELLS = "window,bow,rnn,gru,lstm"
+DEFAULT_MINUTES = 1.0
+
+_CELLS = typer.Option(help=f"Encoders to train, such as {DEFAULT_CELLS}.")
+_MODELS = typer.Option("--models", metavar="MODEL...", help="Trained ones to compare instead.")
+_PARAMETERS = typer.Option(min=1, help="Give each about so many, by its hidden size.")
+_OUTPUT = typer.Option("--output", "-o", help="A folder that keeps the trained models, one a cell.")
+_SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, for all of them.")
+
+
+def compare(
+    corpus: Names,
+    cells: Annotated[str | None, _CELLS] = None,
+    models: Annotated[list[Path] | None, _MODELS] = None,
+    minutes: Annotated[float | None, typer.Option(help="Of training for each; 1 if not given.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training part for each.")] = None,
+    parameters: Annotated[int | None, _PARAMETERS] = None,
+    level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers of each encoder.")] = None,
+    hidden_size: Annotated[int | None, typer.Option(help="Units a layer of each.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that window and bow see; else 8.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
+    split: Split = None,
+    settings: Annotated[list[str] | None, _SET] = None,
+    output: Annotated[Path | None, _OUTPUT] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curves: a PNG, SVG or PDF file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train encoders one after the other on the same split with the same budget, and compare them.
+
+    With --models, models that are trained already are scored on the corpus instead. The gap is how many bits
+    more a model takes on the validation part than on as much of the training part: how far it overfits.
+
+    Example: seqgen compare pydoc --cells window,bow,rnn,gru,lstm --minutes 1 --plot curves.svg
+    """
+    from seqgen.report.plots import check_plot
+
+    if plot:
+        check_plot(plot)
+    if models and (cells or minutes or epochs or parameters):
+        raise ConfigError("--models are trained already: no --cells, --minutes, --epochs or --parameters")
+    given = given_values(
+        vocab__level=level,
+        model__layers=layers,
+        model__hidden_size=hidden_size,
+        model__context=context,
+        training__minutes=minutes if minutes or epochs else DEFAULT_MINUTES,
+        training__epochs=epochs,
+        training__seed=seed,
+        index__split=parse_shares(split),
+    )
+    if models:
+        corpus, models = _told_apart(corpus, models)
+        results = [_score_model(path, corpus, parse_shares(split)) for path in models]
+    else:
+        with _folder(output) as folder:
+            results = _train_all(corpus, _cells(cells), folder, given, settings or [], parameters)
+    _show(results, corpus, plot, as_json=as_json)
+
+
+def _told_apart(corpus: list[str], models: list[Path]) -> tuple[list[str], list[Path]]:
+    """Return corpus and models where `--models A B C` left B and C among the corpora."""
+    from seqgen.artifacts import is_model
+
+    names = [name for name in corpus if not is_model(Path(name))]
+    if not names:
+        raise ConfigError("name a corpus before --models, such as seqgen compare book.txt --models A B")
+    return names, [*models, *(Path(name) for name in corpus if name not in names)]
+
+
+def _cells(text: str | None) -> list[str]:
+    from typing import get_args
+
+    from seqgen.config import Cell
+
+    known = get_args(Cell)
+    cells = list(dict.fromkeys(part.strip() for part in (text or DEFAULT_CELLS).split(",")))
+    for cell in cells:
+        if cell not in known:
+            raise ConfigError(f"--cells {text}: {cell!r} is none of {', '.join(known)}")
+    return cells
+
+
+@contextmanager
+def _folder(output: Path | None) -> Iterator[Path]:
+    """Yield the folder that was asked for, or one that is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    if output is not None:
+        yield output
+        return
+    with TemporaryDirectory(prefix="seqgen-compare-") as folder:
+        yield Path(folder)
+
+
+def _train_all(
+    corpus: list[str],
+    cells: list[str],
+    folder: Path,
+    given: dict[str, Any],
+    settings: list[str],
+    parameters: int | None,
+) -> "list[Compared]":
+    from seqgen.cli.planning import choose
+    from seqgen.config import build_config, merge, parse_overrides
+    from seqgen.data.indexing import ensure_index
+    from seqgen.training.comparison import with_parameters
+
+    taken = [cell for cell in cells if (folder / cell).exists()]
+    if taken:
+        raise ConfigError(f"{folder / taken[0]}: exists; choose another -o")
+    results = []
+    for cell in cells:
+        chosen = merge(merge(parse_overrides(settings), given), {"model": {"cell": cell}})
+        notice(f"--- {cell} ---")
+        index = ensure_index(corpus, build_config(chosen), notify=notice)
+        config = choose(index, merge(chosen, index.config), planned=False)
+        if parameters:
+            config = with_parameters(config, len(index.tokenizer.tokens), parameters)
+            notice(f"hidden size {config.model.hidden_size} for about {parameters:,} parameters")
+        results.append(_train_one(corpus, index, config, folder / cell))
+    return results
+
+
+def _train_one(corpus: list[str], index: "TokenIndex", config: Any, path: Path) -> "Compared":
+    from seqgen.artifacts import load_artifact
+    from seqgen.cli.live import follow
+    from seqgen.training.comparison import compare_model
+    from seqgen.training.finish import finish
+    from seqgen.training.loop import train
+
+    source = {"corpus": corpus, "corpus_hash": index.corpus_hash}
+    with closing(train(index, config, path=path, source=source)) as steps:
+        follow(steps, index, path, tensorboard=None)
+    finish(index, path, device=config.training.device)
+    return compare_model(load_artifact(path), index)
+
+
+def _score_model(path: Path, corpus: list[str], shares: list[float] | None) -> "Compared":
+    from seqgen.artifacts import load_artifact
+    from seqgen.training.comparison import compare_model
+
+    artifact = load_artifact(path)
+    index = _split_like_the_others(artifact, corpus, shares)
+    if index.corpus_hash != artifact.source.get("corpus_hash"):
+        notice(f"{path} was trained on another corpus: its gap tells nothing of overfitting here")
+    return compare_model(artifact, index)
+
+
+def _split_like_the_others(
+    artifact: "Artifact", corpus: list[str], shares: list[float] | None
+) -> "TokenIndex":
+    """Return the corpus in a model's own vocabulary, divided by the same shares for every model."""
+    from dataclasses import replace
+
+    from seqgen.config import IndexConfig
+    from seqgen.data.indexing import ensure_index
+
+    wanted = IndexConfig() if shares is None else IndexConfig(split=(shares[0], shares[1], shares[2]))
+    if artifact.config.index.split != wanted.split:
+        raise ArtifactError(
+            f"{artifact.path}: trained on a split of {_slashed(artifact.config.index.split)}, compared on "
+            f"{_slashed(wanted.split)}; it may have seen what it is scored on, so give --split as in training"
+        )
+    return ensure_index(
+        corpus, replace(artifact.config, index=wanted), tokenizer=artifact.tokenizer, notify=notice
+    )
+
+
+def _slashed(shares: tuple[float, float, float]) -> str:
+    return "/".join(f"{share:g}" for share in shares)
+
+
+def _show(results: "list[Compared]", corpus: list[str], plot: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from seqgen.report.plots import plot_curves
+
+    if plot:
+        curves = {_label(result): _points(result) for result in results}
+        title = f"Validation loss while training, {corpus[0]}"
+        plot_curves(plot, curves, x="seconds of training", y="bits per token", title=title)
+        notice(f"{plot} is drawn")
+    if as_json:
+        print(json.dumps({"corpus": corpus, "models": [result.record() for result in results]}))
+        return
+    _print(results)
+
+
+def _label(result: "Compared") -> str:
+    return result.name if result.name == result.cell else f"{result.name} ({result.cell})"
+
+
+def _points(result: "Compared") -> tuple[list[float], list[float]]:
+    return [seconds for seconds, _ in result.curve], [bits for _, bits in result.curve]
+
+
+def _print(results: "list[Compared]") -> None:
+    """Print the table, the worst model first, so that one reads down to the best."""
+    from seqgen.training.memory import in_words
+
+    units = {result.unit for result in results}
+    unit = units.pop().removesuffix("s") if len(units) == 1 else "unit"
+    ordered = sorted(results, key=lambda result: -result.bits)
+    rows = [
+        [
+            _label(result),
+            f"{result.parameters:,}",
+            f"{result.minutes:.2f}",
+            "" if result.tokens_per_second is None else f"{result.tokens_per_second:,.0f}",
+            f"{result.bits:.3f}",
+            f"{result.gap_bits:+.3f}",
+            in_words(result.memory_bytes),
+        ]
+        for result in ordered
+    ]
+    headings = ["model", "parameters", "minutes", "tokens/s", f"bits per {unit}", "gap", "memory"]
+    print_table(rows, headings=headings)
+    print(f"\nfrom worst to best: {' > '.join(_label(result) for result in ordered)}")

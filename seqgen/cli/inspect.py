@@ -1,0 +1,313 @@
+"""`seqgen inspect`: looking inside a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli.console import notice, print_table
+from seqgen.cli.options import Names
+from seqgen.errors import ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
+    from seqgen.data.index import TokenIndex
+    from seqgen.inspection.gates import Readings, Selective
+    from seqgen.inspection.gradients import GradientFlow
+
+MOST_SHOWN = 1000
+"""Tokens of a text that the page of gates shows."""
+MAP_TOKENS = 150
+
+app = typer.Typer(help="Look inside a model: gradients, embeddings, gates.", no_args_is_help=True)
+
+Model = Annotated[Path, typer.Argument(help="A model directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Plot = Annotated[Path | None, typer.Option(help="Also draw it: a PNG, SVG or PDF file.")]
+_BESIDE = typer.Option("--with", metavar="MODEL", help="Another model beside it; may be given several times.")
+_SCALE = typer.Option(help="Multiply the recurrent weights, such as by 2; may be given several times.")
+_TEXT = typer.Argument(metavar="TEXT", help="What it reads; - is standard input. For music a tune file.")
+
+
+@app.command()
+def gradients(
+    model: Model,
+    corpus: Names,
+    beside: Annotated[list[Path] | None, _BESIDE] = None,
+    distance: Annotated[int, typer.Option(min=12, help="How many tokens to look back.")] = 100,
+    places: Annotated[int, typer.Option(min=1, help="Places of the corpus to average over.")] = 64,
+    scale: Annotated[list[float] | None, _SCALE] = None,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Show how far back a loss is felt: the norm of its gradient at each earlier state.
+
+    The factor is what a step back multiplies the norm by: below 1 it vanishes, above 1 it explodes. Recurrent
+    weights scaled up with --scale make it explode on purpose. No training or clipping takes place here.
+
+    Example: seqgen inspect gradients models/rnn book.txt --with models/lstm --plot flow.png
+    """
+    import json
+
+    from seqgen.artifacts import load_artifact
+    from seqgen.report.plots import check_plot, plot_flow
+
+    if plot:
+        check_plot(plot)
+    flows: dict[str, GradientFlow] = {}
+    for path in [model, *(beside or [])]:
+        artifact = load_artifact(path)
+        index = _read(artifact, corpus)
+        for factor in scale or [1.0]:
+            name = _flow_name(artifact, factor)
+            flows[name] = _flow(artifact, index, factor, distance=distance, places=places)
+    if plot:
+        plot_flow(plot, _lines(flows), title=f"How far back a loss is felt, {corpus[0]}")
+        notice(f"{plot} is drawn")
+    if as_json:
+        print(json.dumps({name: flow.record() for name, flow in flows.items()}))
+    else:
+        _print_flows(flows, distance)
+
+
+def _read(artifact: "Artifact", corpus: list[str]) -> "TokenIndex":
+    """Return an index of all of a corpus as one part, in the model's own vocabulary."""
+    from dataclasses import replace
+
+    from seqgen.data.indexing import ensure_index
+
+    everything = replace(artifact.config.index, split=(0.0, 0.0, 100.0))
+    config = replace(artifact.config, index=everything)
+    return ensure_index(corpus, config, tokenizer=artifact.tokenizer, notify=notice)
+
+
+def _flow_name(artifact: "Artifact", scale: float) -> str:
+    name = f"{artifact.path.name} ({artifact.config.model.cell})"
+    return name if scale == 1 else f"{name}, weights × {scale:g}"
+
+
+def _flow(
+    artifact: "Artifact", index: "TokenIndex", scale: float, *, distance: int, places: int
+) -> "GradientFlow":
+    from seqgen.evaluation import restore_model
+    from seqgen.inspection.gradients import gradient_flow
+
+    model = restore_model(artifact, "cpu")
+    part = index.tokens("test"), index.documents("test")
+    try:
+        return gradient_flow(model, *part, distance=distance, places=places, scale=scale)
+    except ConfigError as error:
+        raise ConfigError(f"{artifact.path}: {error}") from error
+
+
+def _lines(flows: "dict[str, GradientFlow]") -> dict[str, list[float]]:
+    lines: dict[str, list[float]] = {}
+    for name, flow in flows.items():
+        lines[name] = flow.hidden.tolist()
+        if flow.memory is not None:
+            lines[f"{name}, cell state c"] = flow.memory.tolist()
+    return lines
+
+
+def _print_flows(flows: "dict[str, GradientFlow]", distance: int) -> None:
+    shown = [k for k in (1, 10, 30, 100, 300) if k < distance] + [distance]
+    rows = [
+        [
+            name,
+            *(f"{flow.hidden[k]:.1e}" for k in shown),
+            f"{flow.near:.3f}",
+            f"{flow.far:.3f}",
+            _meaning(flow.far),
+        ]
+        for name, flow in flows.items()
+    ]
+    near = "factor to 10"
+    print_table(rows, headings=["model", *(f"k={k}" for k in shown), near, "factor beyond", "beyond 10"])
+
+
+def _meaning(factor: float) -> str:
+    """Say what a factor per step amounts to, such as "halves every 3.1"."""
+    from math import isnan, log
+
+    if isnan(factor):
+        return "nothing left"
+    if abs(factor - 1) < 1e-3:
+        return "holds"
+    verb = "halves" if factor < 1 else "doubles"
+    return f"{verb} every {abs(log(2) / log(factor)):.1f}"
+
+
+@app.command()
+def neighbours(
+    model: Model,
+    word: Annotated[str, typer.Argument(metavar="WORD", help="A token of the model.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many neighbours.")] = 10,
+    plot: Annotated[Path | None, typer.Option(help="Also draw a flat map (PCA): a PNG or SVG file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the tokens whose vectors are nearest to that of a token, by cosine.
+
+    Example: seqgen inspect neighbours models/words king --plot map.svg
+    """
+    import json
+
+    from seqgen.artifacts import load_artifact
+    from seqgen.inspection.neighbours import find_token, learned_vectors, nearest
+    from seqgen.report.plots import check_plot
+
+    if plot:
+        check_plot(plot)
+    artifact = load_artifact(model)
+    vectors, names = learned_vectors(artifact), list(artifact.tokenizer.tokens)
+    token = find_token(artifact.tokenizer, word)
+    found = nearest(vectors, token, count)
+    if plot:
+        _draw_map(plot, vectors, names, [token, *(other for other, _ in found)])
+    if as_json:
+        near = [{"token": names[other], "cosine": round(cosine, 5)} for other, cosine in found]
+        print(json.dumps({"token": names[token], "neighbours": near}, ensure_ascii=False))
+        return
+    rows = [[_visible(names[other]), f"{cosine:.3f}"] for other, cosine in found]
+    print_table(rows, headings=[_visible(names[token]), "cosine"])
+
+
+def _visible(name: str) -> str:
+    return name if name.strip() and name.isprintable() else ascii(name)
+
+
+def _draw_map(path: Path, vectors: Any, names: list[str], marked: list[int]) -> None:
+    from seqgen.inspection.neighbours import SPECIAL, flat_map
+    from seqgen.report.plots import plot_map
+
+    frequent = range(SPECIAL, min(len(names), SPECIAL + MAP_TOKENS))
+    shown = [*marked, *(token for token in frequent if token not in marked)]
+    points, share = flat_map(vectors[shown])
+    title = f"{_visible(names[marked[0]])}, its neighbours and frequent tokens ({share:.0%} of the variance)"
+    plot_map(path, points, [names[token] for token in shown], marked=list(range(len(marked))), title=title)
+    notice(f"{path} is drawn")
+
+
+@app.command()
+def gates(
+    model: Model,
+    text: Annotated[str, _TEXT],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Cells to rank for each mark.")] = 3,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every gate and value of every token as JSON.")
+    ] = False,
+) -> None:
+    """Show what gates and cells do while the model reads, and which cells watch what.
+
+    Cells are ranked by how well they tell tokens within quotes or brackets, line ends, indentation and bar
+    lines from the others; 0 is chance, 1 perfect. A text of a few thousand characters ranks best.
+
+    Example: seqgen inspect gates models/pydoc - -o strip.html < page.txt
+    """
+    import json
+
+    from seqgen.artifacts import load_artifact
+    from seqgen.evaluation import restore_model
+    from seqgen.inspection.gates import find_marks, most_selective, read_gates
+
+    artifact = load_artifact(model)
+    ids = _encode(artifact, text)
+    tokens = [artifact.tokenizer.tokens[token] for token in ids]
+    try:
+        readings = read_gates(restore_model(artifact, "cpu"), ids)
+    except ConfigError as error:
+        raise ConfigError(f"{model}: {error}") from error
+    ranked = most_selective(readings.values, find_marks(tokens), count=count)
+    if output:
+        _write_page(output, artifact, tokens, readings, ranked)
+    if as_json:
+        print(json.dumps(_gates_record(tokens, readings, ranked), ensure_ascii=False))
+        return
+    if not ranked:
+        notice("the text has too few quotes, brackets, line ends, indents or bar lines to rank cells by")
+        return
+    rows = [
+        [mark, f"{cell.layer}", f"{cell.cell}", f"{cell.score:.3f}", "higher" if cell.rises else "lower"]
+        for mark, cells in ranked.items()
+        for cell in cells
+    ]
+    print_table(rows, headings=["mark", "layer", "cell", "selectivity", "value there"])
+
+
+def _encode(artifact: "Artifact", text: str) -> list[int]:
+    import sys
+
+    from seqgen.sampling.prompts import text_prompt, tune_prompt
+
+    if artifact.tokenizer.modality != "text":
+        prompt = tune_prompt(artifact.tokenizer, Path(text))
+    else:
+        prompt = text_prompt(artifact.tokenizer, sys.stdin.read() if text == "-" else text)
+    for remark in prompt.remarks:
+        notice(remark)
+    if not len(prompt.ids):
+        raise CorpusError("TEXT is empty; give a text to read, or - for standard input")
+    return [int(token) for token in prompt.ids]
+
+
+def _write_page(
+    path: Path,
+    artifact: "Artifact",
+    tokens: list[str],
+    readings: "Readings",
+    ranked: "dict[str, list[Selective]]",
+) -> None:
+    from seqgen.files import replacing
+    from seqgen.inspection.gates import best_stretch, find_marks
+    from seqgen.report.strip import page
+
+    start = best_stretch(find_marks(tokens), MOST_SHOWN)
+    part = slice(start, start + MOST_SHOWN)
+    shown = tokens[part]
+    layers = [
+        {"value": value[part], **{name: gate[part] for name, gate in gates.items()}}
+        for gates, value in zip(readings.gates, readings.values, strict=True)
+    ]
+    remarks = [
+        f"The {artifact.config.model.cell.upper()} reads {len(tokens):,} tokens from the beginning of a "
+        "document. The cells below tell their mark best of all cells; 0 is chance, 1 perfect."
+    ]
+    if len(shown) < len(tokens):
+        remarks.append(f"{len(shown):,} tokens from number {start + 1:,} are shown; the ranking is of all.")
+    title = f"What the cells of {artifact.path.resolve().name} do"
+    with replacing(path) as aside:
+        content = page(title, _spaced(artifact, shown), _sections(layers, ranked), layers, remarks=remarks)
+        aside.write_text(content, encoding="utf-8")
+    notice(f"{path} is written")
+
+
+def _spaced(artifact: "Artifact", tokens: list[str]) -> list[str]:
+    """Return tokens as a page shows them: words and notes a space apart."""
+    apart = artifact.tokenizer.level in ("word", "note")
+    return [f"{token} " for token in tokens] if apart else [token.replace("▁", " ") for token in tokens]
+
+
+def _sections(layers: list[dict[str, Any]], ranked: "dict[str, list[Selective]]") -> list[Any]:
+    from seqgen.report.strip import Section, Strip
+
+    sections = []
+    for mark, (best, *_) in ranked.items():
+        quantities = layers[best.layer - 1].items()
+        strips = [
+            Strip("value" if name == "value" else f"{name} gate", values[:, best.cell], name == "value")
+            for name, values in quantities
+        ]
+        heading = f"{mark.capitalize()}: layer {best.layer}, cell {best.cell} (selectivity {best.score:.3f})"
+        sections.append(Section(heading, strips))
+    return sections
+
+
+def _gates_record(
+    tokens: list[str], readings: "Readings", ranked: "dict[str, list[Selective]]"
+) -> dict[str, Any]:
+    layers = [
+        {"value": value.round(4).tolist(), **{name: gate.round(4).tolist() for name, gate in gates.items()}}
+        for gates, value in zip(readings.gates, readings.values, strict=True)
+    ]
+    selective = {mark: [cell._asdict() for cell in cells] for mark, cells in ranked.items()}
+    return {"tokens": tokens, "selective": selective, "layers": layers}

@@ -1,0 +1,73 @@
+"""How the vectors of tokens lie: nearest ones by cosine, and a flat map of many. Needs no torch."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen.artifacts import Artifact
+from seqgen.data.tokenizers import Tokenizer
+from seqgen.errors import ArtifactError, TokenError
+
+Floats = NDArray[np.float64]
+SPECIAL = 2
+"""<eos> and <unk> come first in a vocabulary and are nobody's neighbours."""
+_WORD_START = "▁"
+
+
+def learned_vectors(artifact: Artifact) -> Floats:
+    """Return the embedding of a model, (V, E).
+
+    Raises:
+        ArtifactError: If it is one-hot, where all tokens are equally far apart.
+    """
+    weights = artifact.weights()
+    if "embedding.weight" not in weights:
+        raise ArtifactError(
+            f"{artifact.path}: its tokens are one-hot, so none is near another; train learned ones"
+        )
+    return weights["embedding.weight"].astype(np.float64)
+
+
+def find_token(tokenizer: Tokenizer, word: str) -> int:
+    """Return the id of a token; a subword that begins a word need not be written with its mark.
+
+    Raises:
+        TokenError: If there is no such token; similar ones are named.
+    """
+    from difflib import get_close_matches
+
+    names = list(tokenizer.tokens)
+    for name in (word, _WORD_START + word, word.lower()):
+        if name in names:
+            return names.index(name)
+    near = get_close_matches(word, names, n=3)
+    hint = f"; near: {', '.join(near)}" if near else f", which has {tokenizer.level} tokens"
+    raise TokenError(f"{word!r} is no token of this model{hint}")
+
+
+def nearest(vectors: Floats, token: int, count: int) -> list[tuple[int, float]]:
+    """Return the tokens nearest to one and their cosines, nearest first.
+
+    Args:
+        vectors: (V, E).
+        token: Its id.
+        count: How many at most.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    cosines = vectors @ vectors[token] / np.maximum(lengths * lengths[token], 1e-30)
+    cosines[[*range(SPECIAL), token]] = -np.inf
+    order = np.argsort(-cosines, kind="stable")[:count]
+    return [(int(other), float(cosines[other])) for other in order if np.isfinite(cosines[other])]
+
+
+def flat_map(vectors: Floats) -> tuple[Floats, float]:
+    """Project vectors on their first two principal components (PCA).
+
+    Returns:
+        (N, 2), and the share of the variance that they show.
+    """
+    centred = vectors - vectors.mean(axis=0)
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    points = np.zeros((len(vectors), 2))
+    shown = min(2, len(lengths))
+    points[:, :shown] = left[:, :shown] * lengths[:shown]
+    return points, float((lengths[:shown] ** 2).sum() / max((lengths**2).sum(), 1e-30))

@@ -1,0 +1,46 @@
+import json
+import re
+
+import pytest
+
+from seqgen.cli.app import run
+from tests.corpora import sentences
+
+SMALL = ["--epochs", "1", "--hidden-size", "8", "--set", "model.embedding_size=5", "--set", "training.bptt=9"]
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book.txt").write_text("\n".join(sentences(200)))
+    return tmp_path
+
+
+def test_cells_are_trained_and_compared_then_loaded_and_compared_alike(book, capsys):
+    assert run(["compare", "book.txt", "--cells", "window,rnn", *SMALL, "-o", "kept", "--json"]) == 0
+    trained = json.loads(capsys.readouterr().out)["models"]
+    assert [model["cell"] for model in trained] == ["window", "rnn"]
+    models = ["--models", "kept/window", "kept/rnn"]
+    assert run(["compare", "book.txt", *models, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == trained
+    assert run(["compare", "book.txt", *models]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    headings = ["model", "parameters", "minutes", "tokens/s", "bits per char", "gap", "memory"]
+    assert re.split(r"  +", lines[0]) == headings
+    assert lines[-1].startswith("from worst to best: ")
+    assert run(["compare", "book.txt", *models, "--split", "80/10/10"]) == 1
+    assert "give --split as in training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--cells", "rnn,elman"], "'elman' is none of lstm, gru, rnn, window, bow"),
+        (["--models", "m", "--minutes", "1"], "--models are trained already"),
+        (["--cells", "rnn", "--plot", "curves.gif"], "choose a name that ends in .png"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_training(book, capsys, options, complaint):
+    assert run(["compare", "book.txt", *options]) == 1
+    assert complaint in capsys.readouterr().err

@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from seqgen.cli.app import run
+from tests.sampling.models import write_model
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "lstm")
+    write_model(tmp_path / "rnn", cell="rnn")
+    (tmp_path / "book.txt").write_text("abcde. " * 200)
+    return tmp_path
+
+
+def test_gradients_compares_models_and_scales(models, capsys):
+    options = ["--with", "rnn", "--scale", "1", "--scale", "3", "--distance", "20", "--places", "2"]
+    assert run(["inspect", "gradients", "lstm", "book.txt", *options, "--json"]) == 0
+    flows = json.loads(capsys.readouterr().out)
+    assert list(flows) == ["lstm (lstm)", "lstm (lstm), weights × 3", "rnn (rnn)", "rnn (rnn), weights × 3"]
+    assert all(len(flow["hidden"]) == 21 for flow in flows.values())
+    assert run(["inspect", "gradients", "lstm", "book.txt", "--distance", "20", "--places", "2"]) == 0
+    assert capsys.readouterr().out.startswith("model")
+
+
+def test_neighbours_prints_a_table_and_draws_a_map(models, capsys):
+    pytest.importorskip("matplotlib")
+    assert run(["inspect", "neighbours", "lstm", "c", "-n", "3", "--plot", "map.svg"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert (models / "map.svg").stat().st_size > 1000
+
+
+def test_gates_ranks_cells_and_writes_a_page(models, capsys):
+    assert run(["inspect", "gates", "lstm", "abc. " * 9 + "\n", "-o", "strip.html", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(record["tokens"]) == len(record["layers"][1]["forget"]) == 46
+    page = (models / "strip.html").read_text(encoding="utf-8")
+    assert "What the cells of lstm do" in page
+
+
+def test_an_empty_text_is_refused(models, capsys):
+    assert run(["inspect", "gates", "lstm", ""]) == 1
+    assert "TEXT is empty" in capsys.readouterr().err

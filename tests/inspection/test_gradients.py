@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from seqgen.config import ModelConfig
+from seqgen.errors import CorpusError
+from seqgen.inspection.gradients import WARM_UP, factor_per_step, gradient_flow
+from seqgen.networks.tasks import LanguageModel
+
+V, E, H = 7, 3, 5
+
+
+def model(cell, **options):
+    torch.manual_seed(0)
+    return LanguageModel(ModelConfig(cell=cell, embedding_size=E, hidden_size=H, **options), V).eval()
+
+
+def stream(count=400):
+    return np.random.default_rng(0).integers(1, V, count).astype(np.uint8)
+
+
+def flow(net, *, distance=20, places=3, documents=(0, 400), **options):
+    return gradient_flow(net, stream(), np.array(documents), distance=distance, places=places, **options)
+
+
+def test_the_norms_of_a_tanh_rnn_are_products_of_its_jacobians():
+    net = model("rnn", layers=1)
+    weights = net.encoder[0]
+    found = flow(net, distance=12, places=1).hidden
+    tokens = torch.from_numpy(stream()[: WARM_UP + 14].astype(np.int64))
+    h, jacobians = torch.zeros(H), []
+    for token in tokens[:-1]:
+        sums = weights.weight_ih @ net.embedding.weight[token] + weights.weight_hh @ h
+        h = torch.tanh(sums + weights.bias_ih + weights.bias_hh)
+        jacobians.append((1 - h**2).unsqueeze(1) * weights.weight_hh)
+    wrong = torch.softmax(net.head.weight @ h + net.head.bias, 0)
+    wrong[tokens[-1]] -= 1
+    gradient, expected = wrong @ net.head.weight, []
+    for jacobian in reversed(jacobians[WARM_UP - 1 :]):
+        expected.append(gradient.norm().item())
+        gradient = gradient @ jacobian
+    assert found.tolist() == pytest.approx(expected[:13], rel=1e-3)
+
+
+def test_scaled_weights_explode_where_plain_ones_vanish():
+    net = model("rnn", layers=1)
+    with torch.no_grad():
+        net.encoder[0].weight_hh.copy_(0.9 * torch.linalg.qr(net.encoder[0].weight_hh)[0])
+        net.encoder[0].weight_ih.zero_()  # the state stays at 0, where tanh has slope 1
+    assert (flow(net).near, flow(net).far) == pytest.approx((0.9, 0.9))
+    exploding = flow(net, scale=1.3)
+    assert (exploding.near, exploding.far) == pytest.approx((1.17, 1.17))
+
+
+def test_an_lstm_tells_of_its_cell_state_and_a_gru_has_none():
+    assert flow(model("lstm")).memory.shape == (21,)
+    assert flow(model("gru")).memory is None
+
+
+def test_a_factor_per_step_is_that_of_an_exponential():
+    assert factor_per_step(5 * 0.8 ** np.arange(30), 1, 29) == pytest.approx(0.8)
+    assert np.isnan(factor_per_step(np.zeros(30), 1, 29))
+
+
+def test_places_lie_within_documents():
+    short = flow(model("gru"), documents=(0, 30, 90, 100, 160, 400), places=500)
+    # Of 54 tokens each: 60 and 60 leave 7 starts each, 240 leave 187.
+    assert short.places == 7 + 7 + 187
+
+
+def test_documents_that_are_too_short_are_refused():
+    with pytest.raises(CorpusError, match="has the 54 tokens this takes, the longest has 40"):
+        flow(model("gru"), documents=(0, 40, 60))
