@@ -1,9 +1,9 @@
 """Train by the budget planner and beside it by a grid of fixed choices: planned and reached score and time.
 
 Corpora: `poem` is 3,000 characters of alice29.txt, `names` has one name a line, `play` is tinyshakespeare,
-`wikitext2` words, and `generated` 300 MB that follow the pairs of words of bible.txt. A tenth of each is for
-validation (wikitext2 has its own). The clock is that of the command after indexing: planning, training and
-validations.
+`wikitext2` its characters, and `generated` 300 MB that follow the pairs of words of bible.txt. A tenth of
+each is for validation (wikitext2 has its own). The clock is that of the command after indexing: planning,
+training and validations.
 
     PYTHONPATH=. python benchmarks/budget/bench_budget.py --corpora poem names play --minutes 1 --grid
 """
@@ -80,7 +80,7 @@ def open_corpus(name: str, folder: Path) -> tuple[TokenIndex, dict[str, Any]]:
     elif name == "play":
         source = str(SHARED / "tinyshakespeare" / "input.txt")
     else:
-        source, values = "wikitext2", {"vocab": {"level": "word"}}
+        source = "wikitext2"
     return ensure_index([source], build_config(values)), values
 
 
@@ -113,8 +113,6 @@ def fixed(
 ) -> dict[str, Any]:
     cell, size, dropout = choice
     model = {"cell": cell, "hidden_size": size, "dropout": dropout, "embedding_size": min(size, 128)}
-    if len(index.tokenizer.tokens) > 5_000:
-        model |= {"embedding_size": min(size, 400), "tied": True}
     training = {**batch_for(len(index.tokens("train"))), "minutes": minutes}
     result = run(index, merge(values, {"model": model, "training": training}), folder)
     return {"choice": f"{cell} 2 x {size}, dropout {dropout:g}", **result}

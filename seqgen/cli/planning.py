@@ -49,7 +49,7 @@ def _plan(
     """Return what the planner chooses and how to call it; None where there are no minutes to plan for."""
     from seqgen.training.planner import make_plan, plannable_seconds
 
-    seconds = plannable_seconds(settled)
+    seconds = plannable_seconds(settled, len(index.tokenizer.tokens))
     if seconds is None:
         return None, ""
     plan = make_plan(index, settled, seconds=seconds, memory=None if memory is None else memory * 1e9)

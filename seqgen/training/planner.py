@@ -2,8 +2,8 @@
 
 A few steps of each candidate tell how many tokens it would see on this machine; a law fitted to trainings on
 corpora of many sizes (benchmarks/budget) tells what loss that leads to. It has the form of Hoffmann et al.
-(2022, "Training compute-optimal large language models"), one power of the model's size and one of the tokens
-seen, and a third term for what passing over a small corpus again and again costs.
+(2022, "Training compute-optimal large language models"), one power of the model's size and one of the steps
+taken, and a third term for what passing over a small corpus again and again costs.
 """
 
 import json
@@ -30,7 +30,10 @@ CELLS = ("gru", "lstm")
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 EPOCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01)
 """What share of the time may be used, where more would only overfit."""
-LARGE_VOCABULARY = 5_000
+LARGEST_VOCABULARY = 1_000
+"""Words need many more steps than the law, which is of characters, says."""
+LARGE_MODEL = 1024
+"""From this hidden size on, a peak rate of 4e-3 is too much."""
 
 
 class Prospect(NamedTuple):
@@ -51,17 +54,18 @@ class Law:
     guessed and, being counted in the same data, how much of that so little data shows.
 
     Attributes:
-        floor: What is left to a large model that has seen enough.
+        floor: (factor, power of the millions of tokens of the corpus): what is left to a large model that
+            has seen enough; n-grams gain more by data, up to the million that is counted.
         size: (factor, power, dropout's power) of the hidden size, of which dropout leaves a part.
-        seen: (factor, power, dropout's power) of the millions of tokens seen.
+        steps: (factor, power, dropout's power) of the thousands of optimiser steps.
         again: (factor, powers of the epochs, of the tokens of the corpus in thousands, of the hidden size,
             of 1 - dropout): overfitting.
-        lstm: Factor on `seen` and on `again` for an LSTM; GRUs have 1.
+        lstm: Factor on `steps` and on `again` for an LSTM; GRUs have 1.
     """
 
-    floor: tuple[float]
+    floor: tuple[float, float]
     size: tuple[float, float, float]
-    seen: tuple[float, float, float]
+    steps: tuple[float, float, float]
     again: tuple[float, float, float, float, float]
     lstm: tuple[float, float]
 
@@ -79,7 +83,10 @@ class Law:
         kept = 1 - dropout
         slower, fitter = self.lstm if cell == "lstm" else (1.0, 1.0)
         size = self.size[0] * (hidden_size / 256) ** -self.size[1] * kept ** -self.size[2]
-        seen = slower * self.seen[0] * (seen_tokens / 1e6) ** -self.seen[1] * kept ** -self.seen[2]
+        floor = self.floor[0] * min(train_tokens / 1e6, 1.0) ** self.floor[1]
+        batch = batch_for(train_tokens)
+        steps = seen_tokens / (batch["batch_size"] * batch["bptt"])
+        learning = slower * self.steps[0] * (steps / 1e3) ** -self.steps[1] * kept ** -self.steps[2]
         factor, by_epochs, by_tokens, by_size, by_kept = self.again
         again = (
             fitter
@@ -89,7 +96,7 @@ class Law:
             * (hidden_size / 256) ** by_size
             * kept**by_kept
         )
-        return float(ngram_nats * (self.floor[0] + size + seen + again))
+        return float(ngram_nats * (floor + size + learning + again))
 
     def best(
         self,
@@ -126,12 +133,14 @@ def fitted_law() -> Law:
     return Law(**{name: tuple(value) for name, value in values.items()})
 
 
-def plannable_seconds(settled: Mapping[str, Any]) -> float | None:
+def plannable_seconds(settled: Mapping[str, Any], vocab_size: int) -> float | None:
     """Return the budget in seconds, or None where there is nothing to plan.
 
-    That is where the hidden size is settled, the budget is short or in epochs, or cell or optimiser are not
-    among those that the law is of.
+    That is where the hidden size is settled, the budget is short or in epochs, or vocabulary, cell or
+    optimiser are not among those that the law is of.
     """
+    if vocab_size > LARGEST_VOCABULARY:
+        return None
     config, model = build_config(settled).training, settled.get("model", {})
     if "hidden_size" in model or model.get("cell", CELLS[0]) not in CELLS:
         return None
@@ -258,9 +267,9 @@ class _Planner:
     def _values(self, cell: str, hidden_size: int, *, dropout: float) -> dict[str, Any]:
         model: dict[str, Any] = {"cell": cell, "hidden_size": hidden_size, "dropout": dropout}
         model["embedding_size"] = min(hidden_size, 128)
-        if self.vocab_size >= LARGE_VOCABULARY:
-            model |= {"embedding_size": min(hidden_size, 400), "tied": True}
         values = {"model": model, "training": batch_for(self.train_tokens)}
+        if hidden_size >= LARGE_MODEL:
+            values["training"]["learning_rate"] = 2e-3
         return merge(values, self.chosen)
 
     def _plan_of(self, best: _Candidate) -> Plan:

@@ -79,7 +79,7 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
-    with pytest.raises(ConfigError, match=r"--memory: even gru 2 x 64 takes \d+ MB"):
+    with pytest.raises(ConfigError, match=r"--memory: even gru 2 x 64 takes [0-9.]+ [MG]B"):
         make_plan(corpus, {}, seconds=60, memory=1e6)
 
 
@@ -98,4 +98,8 @@ def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
     ],
 )
 def test_only_a_budget_in_time_with_an_open_size_is_planned(settled, seconds):
-    assert plannable_seconds(settled) == seconds
+    assert plannable_seconds(settled, 65) == seconds
+
+
+def test_words_are_not_planned():
+    assert plannable_seconds({}, 33_278) is None
