@@ -235,7 +235,7 @@ class _Planner:
                 break
             best = candidate
         if best is None:
-            least = f"{cells[0]} 2 x {HIDDEN_SIZES[0]} takes {in_words(int(self.least_memory))}"
+            least = f"{cells[0]} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
             raise ConfigError(f"--memory: even {least}; allow that much")
         others = [self._try(cell, best.hidden_size) for cell in cells[1:]]
         best = min([best, *[other for other in others if other is not None]])

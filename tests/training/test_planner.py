@@ -79,7 +79,7 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
-    with pytest.raises(ConfigError, match=r"--memory: even gru 2 x 64 takes [0-9.]+ [MG]B"):
+    with pytest.raises(ConfigError, match=r"--memory: even gru with 64 units takes [0-9.]+ [MG]B"):
         make_plan(corpus, {}, seconds=60, memory=1e6)
 
 
