@@ -91,5 +91,5 @@ def budget_text(config: TrainingConfig) -> str:
     if config.epochs is not None:
         given.append(f"{config.epochs:g} epochs")
     if config.minutes is not None:
-        given.append(f"{config.minutes:g} minutes")
+        given.append(f"{round(config.minutes, 2):g} minutes")
     return " or ".join(given) or f"{DEFAULT_MINUTES:g} minutes"
