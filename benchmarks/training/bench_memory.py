@@ -11,15 +11,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.machine import describe_machine
 from seqgen.config import build_config
 from seqgen.data.tokenizers import make_tokenizer, ranked_vocab
-from seqgen.kernels.recurrent import choose_precision
-from seqgen.networks.tasks import LanguageModel
 from seqgen.training.loop import Trainer
-from seqgen.training.memory import process_bytes, training_bytes
+from seqgen.training.memory import memory_needed, process_bytes
 
 STEPS = 14
 SIZES = [
@@ -64,16 +61,7 @@ def measure(cell: str, hidden: int, embedding: int, vocab: int, rows: int, steps
     )
     corpus = RandomCorpus(vocab, rows * steps * STEPS)
     size = len(corpus.tokenizer.tokens)
-    with torch.device("meta"):
-        parameters = LanguageModel(config.model, size).parameter_count()
-    told = process_bytes() + training_bytes(
-        config,
-        vocab_size=size,
-        parameters=parameters,
-        rows=rows,
-        steps=steps,
-        precision=choose_precision(torch.device("cpu")),
-    )
+    told = memory_needed(config, vocab_size=size, rows=rows, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(corpus, config, path=Path(folder) / "model", source={})
         for _ in trainer.steps():
@@ -85,7 +73,7 @@ def measure(cell: str, hidden: int, embedding: int, vocab: int, rows: int, steps
         "hidden_size": hidden,
         "vocabulary": size,
         "batch": [rows, steps],
-        "parameters": parameters,
+        "parameters": trainer.model.parameter_count(),
         "told_mb": round(told / 1e6),
         "taken_mb": round(taken / 1e6),
         "ratio": round(told / taken, 2),
