@@ -1,42 +1,52 @@
-"""`seqgen doctor`: what a music corpus is like and what is wrong with it, before any training."""
+"""`seqgen doctor`: what a corpus is like and what is wrong with it, before any training."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqgen.cli.console import notice
-from seqgen.cli.options import Names
+from seqgen.cli.options import Column, Encoding, Names
 
 if TYPE_CHECKING:
     from seqgen.data.survey import Survey
+    from seqgen.data.text_survey import TextSurvey
 
 _SHOWN = 10
+_ROWS = 15
 _BAR_WIDTH = 40
 
 
 def doctor(
     corpus: Names,
+    column: Column = None,
+    encoding: Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON document.")] = False,
 ) -> None:
-    """Look a music corpus over: what cannot be read, bars that do not add up, duplicates, keys, lengths.
+    """Look a corpus over: what cannot be read, what is wrong, what comes twice, what it is made of.
 
     Example: seqgen doctor tunes/
     """
+    from seqgen.cli.options import given_values
     from seqgen.config import CorpusConfig
     from seqgen.data.corpus import open_corpus
     from seqgen.data.survey import survey_tunes
+    from seqgen.data.text_survey import survey_text
 
-    found = open_corpus(corpus, CorpusConfig(), level="note")
-    survey = survey_tunes(found, notify=notice)
+    config = CorpusConfig(on_error="skip", **given_values(column=column, encoding=encoding))
+    found = open_corpus(corpus, config)
+    is_music = found.modality == "music"
+    survey = survey_tunes(found, notify=notice) if is_music else survey_text(found)
     if as_json:
         print(json.dumps(survey.record(), ensure_ascii=False))
-    else:
-        _print(survey)
+        return
+    (_print_tunes if is_music else _print_text)(survey)  # type: ignore[arg-type]
+    for name, counts in survey.histograms().items():
+        _print_histogram(name, counts)
 
 
-def _print(survey: "Survey") -> None:
+def _print_tunes(survey: "Survey") -> None:
     record = survey.record()
     print(
         f"{record['tunes']:,} tunes read, {record['notes']:,} notes, {record['bars']:,} bars; "
@@ -50,8 +60,34 @@ def _print(survey: "Survey") -> None:
     _print_list("the same notes in another key", [" = ".join(group) for group in record["transposed"]])
     _print_list("much alike", [f"{share:.0%}  {a} ~ {b}" for a, b, share in record["alike"]])
     _print_list("left out", [f"{what}: {count:,}" for what, count in record["left_out"].items()], shown=30)
-    for name, counts in survey.histograms().items():
-        _print_histogram(name, counts)
+
+
+def _print_text(survey: "TextSurvey") -> None:
+    record = survey.record()
+    print(
+        f"{record['documents']:,} documents, {record['lines']:,} lines ({record['empty_lines']:,} empty), "
+        f"{record['characters']:,} characters, {record['distinct_characters']:,} distinct; "
+        f"the longest line, {record['longest_line']['place']}, has {record['longest_line']['characters']:,}"
+    )
+    _print_list("not read", [str(item) for item in survey.corpus.skipped])
+    _print_list("something looks wrong", survey.faults())
+    rare = survey.rare()
+    if rare:
+        print(
+            f"\nfewer than 5 times: {len(rare):,} characters; --min-count 5 leaves them out\n  {_line(rare)}"
+        )
+    repeated = [f"{count:,} x  {place}: {_short(text)}" for place, text, count in survey.repeated()]
+    title = f"lines that come again ({record['repeated_lines']:,} copies)"
+    _print_list(title, repeated)
+
+
+def _line(chars: Sequence[str]) -> str:
+    shown = " ".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in chars[:60])
+    return shown + (" ..." if len(chars) > 60 else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _few(told: Sequence[str]) -> str:
@@ -70,8 +106,19 @@ def _print_list(title: str, lines: Sequence[str], *, shown: int = _SHOWN) -> Non
 
 
 def _print_histogram(name: str, counts: Mapping[str, int]) -> None:
-    print(f"\n{name}")
-    rows: Iterable[tuple[str, int]] = list(counts.items())[:15]
-    most, width = max(counts.values()), max(map(len, counts))
-    for value, count in rows:
-        print(f"  {value:<{width}} {count:>6,}  {'█' * round(_BAR_WIDTH * count / most)}".rstrip())
+    """Print a table of values, counts, shares and bars, of the first rows at most."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    most, total = max(counts.values()), sum(counts.values())
+    table = Table(title=name, title_justify="left", title_style="bold", box=None, show_header=False)
+    for justify in ("left", "right", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    for value, count in list(counts.items())[:_ROWS]:
+        bar = "█" * round(_BAR_WIDTH * count / most)
+        table.add_row(*(Text(cell) for cell in (value, f"{count:,}", f"{count / total:.0%}", bar)))
+    print()
+    Console(markup=False, highlight=False, emoji=False, soft_wrap=True).print(table)
+    if len(counts) > _ROWS:
+        print(f"  and {len(counts) - _ROWS:,} more; --json tells all")

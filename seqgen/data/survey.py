@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -12,7 +13,7 @@ from seqgen.data.tunes import music_units, skipped_unit
 from seqgen.errors import CorpusError
 from seqgen.music.encodings import suits_melody
 from seqgen.music.measures import describe_wrong, measures, wrong_measures
-from seqgen.music.pieces import Piece
+from seqgen.music.pieces import EMPTY_TRACKS, Piece
 from seqgen.music.playback import join_ties
 from seqgen.music.read import MusicUnit, parse_unit
 
@@ -23,7 +24,7 @@ _RUN = 6
 _COMMON = 50
 """Tunes in which a figure may be without being taken for a commonplace."""
 _ALIKE = 0.5
-_FAULTS = ("notes without length", "ties into nothing")
+_FAULTS = ("notes without length", "ties into nothing", EMPTY_TRACKS)
 
 
 class Checked(NamedTuple):
@@ -150,7 +151,7 @@ def check_tune(unit: MusicUnit) -> Checked:
         low=min(pitches),
         high=max(pitches),
         is_melody=suits_melody(piece),
-        wrong=tuple(describe_wrong(wrong_measures(piece))),
+        wrong=(*describe_wrong(wrong_measures(piece)), *_short_voices(piece)),
         omitted=piece.omitted,
         digest=digest,
         shape=crc32(repr(shapes).encode()),
@@ -160,6 +161,20 @@ def check_tune(unit: MusicUnit) -> Checked:
             for start in range(max(1, len(part) - _RUN + 1))
         ),
     )
+
+
+def _short_voices(piece: Piece) -> list[str]:
+    """Name the voices of a score that end before its last bar begins."""
+    bars = measures(piece) if piece.bars else []
+    if not bars:
+        return []
+    ends = [max((note.end for note in part.notes), default=Fraction(0)) for part in piece.parts]
+    return [
+        f"voice {part.name or number} ends in bar {next(bar.number for bar in bars if end <= bar.end)} "
+        f"of {bars[-1].number}"
+        for number, (part, end) in enumerate(zip(piece.parts, ends, strict=True), start=1)
+        if end <= bars[-1].start
+    ]
 
 
 def _shapes(piece: Piece) -> tuple[list[list[tuple[int, str]]], int]:

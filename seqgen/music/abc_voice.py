@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from seqgen.music.abc_fields import ALTERS, KeyField, signature
 from seqgen.music.pieces import (
+    EMPTY_TRACKS,
     Bar,
     Key,
     Meter,
@@ -242,6 +243,8 @@ def build_piece(
         parts.append(Part(notes, voice.name, voice.program, voice.is_drum))
     if not any(note.pitch for part in parts for note in part.notes):
         raise ValueError("the tune has no notes")
+    if silent := sum(not any(note.pitch for note in part.notes) for part in parts):
+        counts[EMPTY_TRACKS] = silent
     leader = next(voice for voice, part in zip(voices, parts, strict=True) if part.notes)
     return Piece(
         parts=tuple(part for part in parts if part.notes),

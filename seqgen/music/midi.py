@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqgen.errors import CorpusError
 from seqgen.music.pieces import (
+    EMPTY_TRACKS,
     MAX_BEATS,
     METER_UNITS,
     Key,
@@ -101,8 +102,11 @@ def piece_of_score(score: "Score", *, title: str = "") -> Piece:
     fifths = keys[0][1].fifths if keys and keys[0][1] else 0
     parts = [_part(track, ticks, fifths, omitted) for track in score.tracks]
     _count_controls(score, omitted)
+    kept = tuple(part for part in parts if part.notes)
+    if len(kept) < len(parts):
+        omitted[EMPTY_TRACKS] = len(parts) - len(kept)
     return Piece(
-        parts=tuple(part for part in parts if part.notes),
+        parts=kept,
         title=title,
         keys=keys,
         meters=tidy_changes([(Fraction(0), DEFAULT_METER), *meters]),

@@ -32,6 +32,8 @@ _ALTERS = {sign: alter for alter, sign in _SIGNS.items()}
 
 BAR_KINDS = ("|", "||", "|]", "|:", ":|", ":|:")
 """Plain, double, final, repeat from here, repeat up to here, both."""
+EMPTY_TRACKS = "tracks without notes"
+"""How readers name, in `Piece.omitted`, the parts that they leave out."""
 
 
 @dataclass(frozen=True, slots=True)

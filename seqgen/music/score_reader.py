@@ -11,6 +11,7 @@ from typing import Any
 
 from seqgen.errors import CorpusError
 from seqgen.music.pieces import (
+    EMPTY_TRACKS,
     MAX_BEATS,
     METER_UNITS,
     MODES,
@@ -126,6 +127,7 @@ class _Reader:
         self._count_spanners(found)
         bars = tidy_bars(self.bars)
         kept = [part for part in parts if part.notes]
+        self.omitted[EMPTY_TRACKS] = len(parts) - sum(any(n.pitch for n in part.notes) for part in parts)
         metadata = found.metadata
         return Piece(
             parts=tuple(_with_tuplets(part, bars) for part in kept),

@@ -73,4 +73,62 @@ def test_the_report_is_for_people(capsys):
     assert lines[0].startswith("6 tunes read, ")
     assert "  book.abc: line 48: the number 7 belongs to no note" in lines
     assert "  book.abc:36 Tune 6: bar 1 is 9/8 long in 4/4" in lines
-    assert any(line.startswith("  D-major ") and line.endswith("█") for line in lines)
+    assert any(line.startswith(" D-major ") and line.rstrip().endswith("█") for line in lines)
+
+
+@pytest.fixture
+def letter(tmp_path):
+    lines = ["Dear Anna, how are you today?", "", "so\x0clong", "e\u0301te", "Dear Anna, how are you today?"]
+    (tmp_path / "letter.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "broken.txt").write_bytes(b"good\nbad \xff\n")
+
+
+def test_a_text_is_counted_and_what_cannot_be_read_is_placed(letter, capsys):
+    assert run(["doctor", "letter.txt", "broken.txt", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["documents"], found["lines"], found["empty_lines"]) == (1, 5, 1)
+    assert found["characters"] == 29 + 7 + 4 + 29
+    assert [item["name"] for item in found["skipped"]] == ["broken.txt"]
+    assert "byte 9" in found["skipped"][0]["reason"] + found["skipped"][0]["place"]
+    assert sum(found["histograms"]["characters a line"].values()) == 5
+    assert sum(found["histograms"]["characters"].values()) == found["characters"]
+
+
+def test_what_looks_wrong_in_a_text_is_named_with_its_line(letter, capsys):
+    assert run(["doctor", "letter.txt", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["faults"] == [
+        "letter.txt:3: a control character (U+000C), once",
+        "letter.txt:4: characters in parts that NFC joins, in 1 lines; "
+        "seqgen joins them unless told --normalize none",
+    ]
+    assert found["repeated"] == [
+        {"place": "letter.txt:1", "text": "Dear Anna, how are you today?", "times": 2}
+    ]
+
+
+def test_rows_of_a_table_are_documents_and_lines_of_a_text(tmp_path, capsys):
+    (tmp_path / "table.tsv").write_text("text\tyear\nred\t1\nblue\t2\nred\t3\n")
+    assert run(["doctor", "table.tsv", "--column", "text", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["documents"], found["lines"], found["distinct_characters"]) == (3, 3, 6)
+
+
+def test_the_report_on_a_text_is_for_people(letter, capsys):
+    assert run(["doctor", "letter.txt"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 documents, 5 lines (1 empty), 69 characters")
+    assert "  2 x  letter.txt:1: Dear Anna, how are you today?" in out.splitlines()
+
+
+def test_empty_tracks_and_voices_that_end_early_are_told(tmp_path, capsys):
+    music = "V:1\nCDEF GABc|CDEF GABc|CDEF GABc|CDEF GABc|]\nV:2\nC8|C8|\nV:3\nz8|z8|z8|z8|]\n"
+    (tmp_path / "voices.abc").write_text(tune(1, music, key="C"))
+    assert run(["doctor", "voices.abc", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["faults"] == [
+        {
+            "tune": "voices.abc:1 Tune 1",
+            "faults": ["voice 2 ends in bar 2 of 4", "1 tracks without notes"],
+        }
+    ]
