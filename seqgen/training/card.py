@@ -54,7 +54,19 @@ def _score_table(scores: Mapping[str, Any]) -> list[str]:
         return []
     rows = ["| part | protocol | nats per token | perplexity | bits per |", "|---|---|---|---|---|"]
     for part, score in scores.items():
+        if "perplexity" not in score:
+            continue
         bits = ", ".join(f"{unit} {value:.3f}" for unit, value in score.get("bits_per", {}).items())
         numbers = f"{score['loss_nats']:.4f} | {score['perplexity']:.3f}"
         rows.append(f"| {part} | {score['protocol']} | {numbers} | {bits} |")
-    return [*rows, "", "Scores compare only with scores of the same protocol."]
+    told = [*rows, "", "Scores compare only with scores of the same protocol."]
+    return [*told, "", *_rounding_lines(scores["int8"])] if "int8" in scores else told
+
+
+def _rounding_lines(cost: Mapping[str, Any]) -> list[str]:
+    change = cost["loss_nats_rounded"] - cost["loss_nats_exact"]
+    return [
+        f"Sampling rounds the weights to int8 unless told `--exact`. On {cost['tokens']:,} validation tokens",
+        f"that is a mean divergence of {cost['kl_nats']:.2g} nats, a loss "
+        f"changed by {change:+.2g}, the same likeliest token {cost['same_likeliest']:.1%} of the time.",
+    ]
