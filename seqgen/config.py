@@ -35,6 +35,13 @@ class CorpusConfig(_Strict):
     encoding: str = "utf-8"
     on_error: Literal["auto", "fail", "skip"] = "auto"
     """`auto` skips music files that cannot be read and fails on text."""
+    parts: str = "all"
+    """Of pieces of music: `all`, `melody`, `bass`, or names or numbers of parts with commas between."""
+    transpose: str | None = None
+    """`C` moves every piece to C major, A minor and the like; `all` (every key within range) and semitones
+    such as `-3:3` (in YAML with quotes) add copies to the training part alone."""
+    stretch: str | None = None
+    """Factors such as `1/2,2` that durations of further copies are multiplied by."""
 
 
 @dataclass(frozen=True, kw_only=True)

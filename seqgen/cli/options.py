@@ -24,6 +24,15 @@ Normalize = Annotated[str | None, typer.Option(help="nfc or none: Unicode form; 
 Subword = Annotated[str | None, typer.Option(help="unigram or bpe.")]
 Notes = Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")]
 
+Transpose = Annotated[
+    str | None,
+    typer.Option(help="C: all music in C or A minor. all, or semitones such as -3:3: copies to train on."),
+]
+Stretch = Annotated[
+    str | None, typer.Option(help="Copies with durations times this, such as 1/2,2, to train on.")
+]
+Parts = Annotated[str | None, typer.Option(help="melody, bass, or names or numbers of parts; else all.")]
+
 
 def parse_shares(text: str | None) -> list[float] | None:
     """Read shares such as 90/5/5.

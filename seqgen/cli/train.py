@@ -20,8 +20,11 @@ from seqgen.cli.options import (
     Normalize,
     Notes,
     OnError,
+    Parts,
     Split,
+    Stretch,
     Subword,
+    Transpose,
     given_values,
     parse_shares,
 )
@@ -101,6 +104,9 @@ def train(
     column: Column = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    transpose: Transpose = None,
+    stretch: Stretch = None,
+    parts: Parts = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUTPUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in OUTPUT.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Also write TensorBoard logs here.")] = None,
@@ -153,6 +159,9 @@ def train(
         corpus__column=column,
         corpus__encoding=encoding,
         corpus__on_error=on_error,
+        corpus__transpose=transpose,
+        corpus__stretch=stretch,
+        corpus__parts=parts,
     )
     chosen = _chosen_values(config_file, settings or [], given)
     code = _run(

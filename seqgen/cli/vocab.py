@@ -17,8 +17,11 @@ from seqgen.cli.options import (
     Normalize,
     Notes,
     OnError,
+    Parts,
     Split,
+    Stretch,
     Subword,
+    Transpose,
     given_values,
     parse_shares,
 )
@@ -44,6 +47,9 @@ def vocab(
     column: Column = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    transpose: Transpose = None,
+    stretch: Stretch = None,
+    parts: Parts = None,
 ) -> None:
     """Make the vocabulary of a corpus, counted in its training part.
 
@@ -65,6 +71,9 @@ def vocab(
         corpus__column=column,
         corpus__encoding=encoding,
         corpus__on_error=on_error,
+        corpus__transpose=transpose,
+        corpus__stretch=stretch,
+        corpus__parts=parts,
     )
     summary = build_vocab(corpus, build_config(values, source="options"), notify=notice)
     summary.tokenizer.save(output)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seqgen.config import Config, VocabConfig, to_plain
+from seqgen.config import Config, CorpusConfig, VocabConfig, to_plain
 from seqgen.data.catalogue import manifest_terms
 from seqgen.data.corpus import Corpus, open_corpus, summarize, write_report
 from seqgen.data.index import FORMAT, KIND, METADATA, REPORT, VOCAB, TokenIndex, is_index
@@ -141,6 +141,8 @@ class _Job:
         self.corpus_hash = self.corpus.content_hash  # before anything unreadable is taken away
         self.level = tokenizer.level if tokenizer else _level(self.corpus, config.vocab)
         self.given = tokenizer
+        if self.corpus.modality == "text":
+            _check_text(config.corpus)
         self.shares = config.index.split
         self.material = self._material()
         if wanted == "auto" and tokenizer is None:
@@ -254,6 +256,17 @@ def _level(corpus: Corpus, config: VocabConfig) -> str:
     if config.level != "auto":
         return config.level
     return "note" if corpus.modality == "music" else "char"
+
+
+def _check_text(config: CorpusConfig) -> None:
+    """Refuse what is done to music alone.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    for option in ("parts", "transpose", "stretch"):
+        if getattr(config, option) != getattr(CorpusConfig(), option):
+            raise ConfigError(f"--{option} is for corpora of music, and this one is read as text")
 
 
 def _most_files(corpus: Corpus) -> str:

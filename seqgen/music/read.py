@@ -32,6 +32,8 @@ class MusicUnit:
     """The ABC text of the tune; empty for other kinds, which are read from the path."""
     header: str = ""
     """Fields at the head of an ABC file, which hold for all of its tunes."""
+    part: str | None = None
+    """The part of a corpus that it belongs to, where the file says so."""
 
     @property
     def place(self) -> str:
