@@ -154,7 +154,7 @@ class _Job:
     def _material(self) -> Material:
         if self.corpus.modality == "text":
             return TextMaterial(self.corpus, self.shares)
-        return MusicMaterial(self.corpus, self.shares, self.given, self.config.vocab.notes, self.notify)
+        return MusicMaterial(self.corpus, self.shares, self.given, self.config.vocab, self.notify)
 
     def ensure_tokenizer(self) -> Tokenizer:
         """Return the vocabulary given, or made before from the same corpus, or made now."""
@@ -172,7 +172,7 @@ class _Job:
 
     def build_tokenizer(self) -> Tokenizer:
         """Build the vocabulary of the training part."""
-        if self.corpus.has_given_parts and self.shares != Config().index.split:
+        if self.material.how == "given" and self.shares != Config().index.split:
             self.notify("the corpus comes in parts of its own; --split is not used")
         origin = {"corpus": self.corpus_hash, "split": list(self.shares)}
         return self.material.build_tokenizer(self.config.vocab, self.level, origin=origin, notify=self.notify)
@@ -243,7 +243,7 @@ class _Job:
                 f"{self.material.documents} documents are too few to divide: each is cut where its share ends"
             )
         for part, share in zip(counts, self.shares, strict=True):
-            if share and not counts[part]["tokens"] and not self.corpus.has_given_parts:
+            if share and not counts[part]["tokens"] and self.material.how != "given":
                 self.notify(f"the {part} part is empty; the corpus is too small for a share of {share:g}")
 
 

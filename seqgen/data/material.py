@@ -94,13 +94,14 @@ class MusicMaterial:
         corpus: Corpus,
         shares: Sequence[float],
         tokenizer: Tokenizer | None,
-        wanted: str,
+        vocab: VocabConfig,
         notify: Notify,
     ) -> None:
         self._corpus = corpus
         self._shares = shares
         self._given = tokenizer
-        self._wanted = wanted
+        self._wanted = vocab.notes
+        self._grid = vocab.grid
         self._notify = notify
         config = corpus.config
         self._preparation, self._variation = parse_preparation(config.transpose, config.stretch, config.parts)
@@ -110,7 +111,7 @@ class MusicMaterial:
         read = partial(read_tunes, self._corpus, preparation=self._preparation, notify=self._notify)
         if isinstance(self._given, NoteTokenizer):
             return read(self._given.encoding)
-        encoding = choose_encoding(self._corpus, self._wanted, self._preparation)
+        encoding = choose_encoding(self._corpus, self._wanted, self._grid, preparation=self._preparation)
         if self._wanted == "auto":
             why = "single-line tunes" if encoding.name == "melody" else "several parts, or played"
             self._notify(f"note encoding {encoding.name} ({why}); --notes chooses")

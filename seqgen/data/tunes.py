@@ -144,15 +144,28 @@ def music_units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
             corpus.drop(source, UnreadableError(str(error).removeprefix(f"{source.name}: ")))
 
 
-def choose_encoding(corpus: Corpus, wanted: str, preparation: Preparation = AS_IT_IS) -> NoteEncoding:
-    """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it."""
+def choose_encoding(
+    corpus: Corpus, wanted: str, grid: int | None = None, *, preparation: Preparation = AS_IT_IS
+) -> NoteEncoding:
+    """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it.
+
+    Args:
+        corpus: A corpus of music.
+        wanted: The name of an encoding, or `auto`.
+        grid: Positions a quarter, for the encodings that have them.
+        preparation: What is done to every piece before.
+
+    Raises:
+        TokenError: If the encoding has no grid.
+    """
+    parameters = {"grid": grid} if grid is not None else {}
     if wanted != "auto":
-        return note_encoding(wanted)
+        return note_encoding(wanted, parameters)
     units = [(source, unit) for source in corpus.sources for unit in _split_quietly(source)]
     sample = units[:: max(1, len(units) // _SAMPLED)]
     suited = [_suits(unit, preparation) for source, unit in sample if source.kind != "midi"]
     enough = sum(suited) >= _SUITED_SHARE * max(len(sample), 1) and any(suited)
-    return note_encoding("melody" if enough else "remi")
+    return note_encoding("melody" if enough else "remi", parameters)
 
 
 def _split_quietly(source: Source) -> list[MusicUnit]:

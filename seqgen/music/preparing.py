@@ -114,13 +114,13 @@ def choose_parts(piece: Piece, wanted: str) -> Piece:
     if wanted == ALL_PARTS:
         return piece
     if wanted in ("melody", "bass"):
-        pitched = [part for part in piece.parts if not part.is_drum and _mean_pitch(part) is not None]
+        pitched = [part for part in piece.parts if not part.is_drum and mean_pitch(part) is not None]
         if wanted == "melody":
             pitched = [part for part in pitched if is_single_line(part)]
         if not pitched:
             raise CorpusError(f"it has no {'single line' if wanted == 'melody' else 'pitched part'}")
         choose = max if wanted == "melody" else min
-        return replace(piece, parts=(choose(pitched, key=lambda part: _mean_pitch(part) or 0),))
+        return replace(piece, parts=(choose(pitched, key=lambda part: mean_pitch(part) or 0),))
     return replace(piece, parts=tuple(_find_part(piece, name.strip()) for name in wanted.split(",")))
 
 
@@ -132,7 +132,8 @@ def _find_part(piece: Piece, name: str) -> Part:
     raise CorpusError(f"it has no part {name}; its parts are {known}")
 
 
-def _mean_pitch(part: Part) -> Fraction | None:
+def mean_pitch(part: Part) -> Fraction | None:
+    """Return the mean of the MIDI notes of a part, None if it has none."""
     pitches = [note.pitch.midi for note in part.notes if note.pitch is not None]
     return Fraction(sum(pitches), len(pitches)) if pitches else None
 
