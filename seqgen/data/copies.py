@@ -16,6 +16,8 @@ from seqgen.music.pieces import parse_key
 from seqgen.music.preparing import Variation
 from seqgen.music.transposing import Interval, interval_from, move_token, pitch_of, stretch
 
+CELLS = ("Pitch", "Hold", "Rest")
+"""The kinds of tokens that voices take turns at."""
 _NOWHERE = np.iinfo(np.uint32).max
 
 
@@ -45,7 +47,13 @@ class CopiedTunes:
         self._pitches = np.array([pitch_of(name) for name in tunes.symbols], dtype=np.int64)
         names = list(tunes.symbols)
         self._keys = {number: name for number, name in enumerate(names) if name.startswith("Key_")}
-        self._low, self._high = self._range() if variation.within_range else (0, 127)
+        self._cells = np.array([name.partition("_")[0] in CELLS for name in names])
+        voices = tunes.encoding.voices
+        self._lowest, self._highest = np.zeros(voices, np.int64), np.full(voices, 127)
+        if variation.within_range:
+            extremes = [self._extremes(tune) for tune in self._train]
+            self._lowest = np.min([lowest for lowest, _ in extremes], axis=0, initial=127)
+            self._highest = np.max([highest for _, highest in extremes], axis=0, initial=0)
         self._copies = [
             [copy for tune in group for copy in self._shifted(tune, variation.shifts)] for group in stretched
         ]
@@ -68,11 +76,15 @@ class CopiedTunes:
             f"{after / max(before, 1):.1f} times as many"
         )
 
-    def _range(self) -> tuple[int, int]:
-        used = np.unique(np.concatenate([np.zeros(0, np.uint32), *(tune.symbols for tune in self._train)]))
-        pitches = self._pitches[used]
-        pitches = pitches[pitches >= 0]
-        return (int(pitches.min()), int(pitches.max())) if len(pitches) else (0, 127)
+    def _extremes(self, tune: SplitTune) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the lowest and the highest note of each voice, 127 and 0 where it has none."""
+        voices = self._tunes.encoding.voices
+        pitches = self._pitches[tune.symbols]
+        voice = (np.cumsum(self._cells[tune.symbols]) - 1) % voices
+        lowest, highest = np.full(voices, 127), np.zeros(voices, np.int64)
+        np.minimum.at(lowest, voice[pitches >= 0], pitches[pitches >= 0])
+        np.maximum.at(highest, voice[pitches >= 0], pitches[pitches >= 0])
+        return lowest, highest
 
     def _stretched(
         self, tune: SplitTune, names: Sequence[str], factors: Sequence[Fraction]
@@ -91,14 +103,15 @@ class CopiedTunes:
         return found
 
     def _shifted(self, tune: SplitTune, shifts: Sequence[int]) -> Iterator[_Copy]:
-        pitches = self._pitches[tune.symbols]
-        pitches = pitches[pitches >= 0]
-        low, high = (int(pitches.min()), int(pitches.max())) if len(pitches) else (self._low, self._high)
+        lowest, highest = self._extremes(tune)
+        silent = lowest > highest
+        down = int(np.max(np.where(silent, -127, self._lowest - lowest)))
+        up = int(np.min(np.where(silent, 127, self._highest - highest)))
         first = next((self._keys[n] for n in tune.symbols.tolist() if n in self._keys), "Key_none")
         key = first.partition("_")[2]
         fifths = 0 if key == "none" else parse_key(key).fifths
         for semitones in shifts:
-            if not semitones or (low + semitones >= self._low and high + semitones <= self._high):
+            if not semitones or down <= semitones <= up:
                 yield _Copy(tune, interval_from(fifths, semitones))
 
     def _make_maps(self, names: Sequence[str]) -> dict[Interval, NDArray[np.uint32]]:

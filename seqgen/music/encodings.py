@@ -17,6 +17,10 @@ class NoteEncoding(Protocol):
     def name(self) -> str:
         """`melody`, `remi` or `chorale`."""
 
+    @property
+    def voices(self) -> int:
+        """How many voices take turns at its pitches, holds and rests; 1 where the order does not tell."""
+
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of a piece; TokenError if it does not suit the encoding."""
 

@@ -47,7 +47,8 @@ class Variation:
 
     Attributes:
         shifts: Semitones, 0 for the tune as it is.
-        within_range: Whether only copies that stay between the lowest and highest note of the part are made.
+        within_range: Whether only copies that stay between the lowest and highest note of the part, in
+            every voice where the encoding tells them apart, are made.
         factors: What durations are multiplied by, 1 for the tune as it is.
     """
 

@@ -14,7 +14,7 @@ from seqgen.data.tunes import Tunes, numbers_of, split_tunes
 from seqgen.errors import ConfigError
 from seqgen.music.encodings import note_encoding
 from seqgen.music.preparing import Variation
-from seqgen.music.transposing import pitch_of
+from seqgen.music.transposing import KEYS, pitch_of
 
 LETTERS = "CDEFGABcdefg"
 
@@ -98,6 +98,22 @@ def test_all_keys_stay_within_the_range_of_the_training_part():
     pitches = [[pitch_of(names[s]) for s in tune.symbols if names[s][:5] == "Pitch"] for tune in copied]
     assert sorted(pitches[:-1]) == sorted([[60, 72], *([64 + n, 67 + n] for n in range(-4, 6))])
     assert pitches[-1] == [36]
+
+
+def test_every_voice_of_a_chorale_stays_within_its_own_range():
+    tunes = Tunes(note_encoding("chorale", {"grid": 1, "voices": 2}))
+    tunes.add("train", "wide", "Bar_| Pitch_72 Pitch_48 Pitch_79 Pitch_50")
+    tunes.add("train", "narrow", "Pitch_74 Pitch_49 Hold Rest")
+    split = split_tunes(tunes, (1, 0, 0))[1]
+    copied = list(CopiedTunes(tunes, split, Variation(shifts=tuple(KEYS), within_range=True)))
+    names = list(tunes.symbols)
+    found = sorted(tuple(names[s] for s in tune.symbols) for tune in copied)
+    assert [tokens for tokens in found if len(tokens) == 4] == [
+        ("Pitch_73", "Pitch_48", "Hold", "Rest"),
+        ("Pitch_74", "Pitch_49", "Hold", "Rest"),
+        ("Pitch_75", "Pitch_50", "Hold", "Rest"),
+    ]
+    assert len(found) == 4
 
 
 def test_a_pass_holds_every_tune_once_in_various_keys(book):
