@@ -36,6 +36,13 @@ class CorpusConfig(_Strict):
     encoding: str = "utf-8"
     on_error: Literal["auto", "fail", "skip"] = "auto"
     """`auto` skips music files that cannot be read and fails on text."""
+    parts: str = "all"
+    """Of pieces of music: `all`, `melody`, `bass`, or names or numbers of parts with commas between."""
+    transpose: str | None = None
+    """`C` moves every piece to C major, A minor and the like; `all` (every key within range) and semitones
+    such as `-3:3` (in YAML with quotes) add copies to the training part alone."""
+    stretch: str | None = None
+    """Factors such as `1/2,2` that durations of further copies are multiplied by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +57,10 @@ class VocabConfig(_Strict):
     max_size: PositiveInt | None = None
     """Most tokens to keep; for subwords the size to train (8,000 when not given)."""
     subword: Literal["unigram", "bpe"] = "unigram"
-    notes: Literal["auto", "melody", "remi"] = "auto"
+    notes: Literal["auto", "melody", "remi", "chorale"] = "auto"
     """The note encoding; `auto` is `melody` where nearly every piece is a single line, else `remi`."""
+    grid: PositiveInt | None = None
+    """Positions or frames a quarter, of remi (12 when not given) and chorale (4)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice, show_table
-from seqgen.cli.options import Column, Documents, Encoding, Names, OnError, Split, given_values, parse_shares
+from seqgen.cli.options import (
+    Column,
+    Documents,
+    Encoding,
+    Names,
+    OnError,
+    Parts,
+    Split,
+    Stretch,
+    Transpose,
+    given_values,
+    parse_shares,
+)
 
 if TYPE_CHECKING:
     from seqgen.data.index import TokenIndex
@@ -23,6 +35,9 @@ def index(
     column: Column = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    transpose: Transpose = None,
+    stretch: Stretch = None,
+    parts: Parts = None,
     suffixes: Annotated[
         bool, typer.Option("--suffixes", help="Add a suffix array, also to an index made before.")
     ] = False,
@@ -51,6 +66,9 @@ def index(
         corpus__column=column,
         corpus__encoding=encoding,
         corpus__on_error=on_error,
+        corpus__transpose=transpose,
+        corpus__stretch=stretch,
+        corpus__parts=parts,
     )
     config = build_config(values, source="options")
     found = ensure_index(corpus, config, tokenizer=load_tokenizer(vocab), path=output, notify=notice)

@@ -22,7 +22,17 @@ MaxSize = Annotated[int | None, typer.Option(help="Most tokens; for subwords 800
 Lowercase = Annotated[bool | None, typer.Option("--lowercase", help="Read all letters as lower case.")]
 Normalize = Annotated[str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")]
 Subword = Annotated[str | None, typer.Option(help="unigram or bpe.")]
-Notes = Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")]
+Notes = Annotated[str | None, typer.Option(help="auto, melody, remi or chorale: how notes are written.")]
+Grid = Annotated[int | None, typer.Option(help="Times a quarter that remi and chorale tell apart.")]
+
+Transpose = Annotated[
+    str | None,
+    typer.Option(help="C: all music in C or A minor. all, or semitones such as -3:3: copies to train on."),
+]
+Stretch = Annotated[
+    str | None, typer.Option(help="Copies with durations times this, such as 1/2,2, to train on.")
+]
+Parts = Annotated[str | None, typer.Option(help="melody, bass, or names or numbers of parts; else all.")]
 
 
 def parse_shares(text: str | None) -> list[float] | None:

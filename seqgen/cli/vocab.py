@@ -10,6 +10,7 @@ from seqgen.cli.options import (
     Column,
     Documents,
     Encoding,
+    Grid,
     Lowercase,
     MaxSize,
     MinCount,
@@ -17,8 +18,11 @@ from seqgen.cli.options import (
     Normalize,
     Notes,
     OnError,
+    Parts,
     Split,
+    Stretch,
     Subword,
+    Transpose,
     given_values,
     parse_shares,
 )
@@ -39,11 +43,15 @@ def vocab(
     normalize: Normalize = None,
     subword: Subword = None,
     notes: Notes = None,
+    grid: Grid = None,
     split: Split = None,
     documents: Documents = None,
     column: Column = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    transpose: Transpose = None,
+    stretch: Stretch = None,
+    parts: Parts = None,
 ) -> None:
     """Make the vocabulary of a corpus, counted in its training part.
 
@@ -60,11 +68,15 @@ def vocab(
         vocab__normalize=normalize,
         vocab__subword=subword,
         vocab__notes=notes,
+        vocab__grid=grid,
         index__split=parse_shares(split),
         corpus__documents=documents,
         corpus__column=column,
         corpus__encoding=encoding,
         corpus__on_error=on_error,
+        corpus__transpose=transpose,
+        corpus__stretch=stretch,
+        corpus__parts=parts,
     )
     summary = build_vocab(corpus, build_config(values, source="options"), notify=notice)
     summary.tokenizer.save(output)

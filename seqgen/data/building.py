@@ -78,6 +78,7 @@ def check_options(config: VocabConfig, level: str) -> None:
         "max_size": ("char", "word", "subword", "note"),
         "subword": ("subword",),
         "notes": ("note",),
+        "grid": ("note",),
     }
     for option, allowed in levels.items():
         if level not in allowed and getattr(config, option) != getattr(defaults, option):

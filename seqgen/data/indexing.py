@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seqgen.config import Config, VocabConfig, to_plain
+from seqgen.config import Config, CorpusConfig, VocabConfig, to_plain
 from seqgen.data.catalogue import manifest_terms
 from seqgen.data.corpus import Corpus, open_corpus, summarize, write_report
 from seqgen.data.index import FORMAT, KIND, METADATA, REPORT, VOCAB, TokenIndex, is_index
@@ -141,6 +141,8 @@ class _Job:
         self.corpus_hash = self.corpus.content_hash  # before anything unreadable is taken away
         self.level = tokenizer.level if tokenizer else _level(self.corpus, config.vocab)
         self.given = tokenizer
+        if self.corpus.modality == "text":
+            _check_text(config.corpus)
         self.shares = config.index.split
         self.material = self._material()
         if wanted == "auto" and tokenizer is None:
@@ -152,7 +154,7 @@ class _Job:
     def _material(self) -> Material:
         if self.corpus.modality == "text":
             return TextMaterial(self.corpus, self.shares)
-        return MusicMaterial(self.corpus, self.shares, self.given, self.config.vocab.notes, self.notify)
+        return MusicMaterial(self.corpus, self.shares, self.given, self.config.vocab, self.notify)
 
     def ensure_tokenizer(self) -> Tokenizer:
         """Return the vocabulary given, or made before from the same corpus, or made now."""
@@ -170,7 +172,7 @@ class _Job:
 
     def build_tokenizer(self) -> Tokenizer:
         """Build the vocabulary of the training part."""
-        if self.corpus.has_given_parts and self.shares != Config().index.split:
+        if self.material.how == "given" and self.shares != Config().index.split:
             self.notify("the corpus comes in parts of its own; --split is not used")
         origin = {"corpus": self.corpus_hash, "split": list(self.shares)}
         return self.material.build_tokenizer(self.config.vocab, self.level, origin=origin, notify=self.notify)
@@ -241,7 +243,7 @@ class _Job:
                 f"{self.material.documents} documents are too few to divide: each is cut where its share ends"
             )
         for part, share in zip(counts, self.shares, strict=True):
-            if share and not counts[part]["tokens"] and not self.corpus.has_given_parts:
+            if share and not counts[part]["tokens"] and self.material.how != "given":
                 self.notify(f"the {part} part is empty; the corpus is too small for a share of {share:g}")
 
 
@@ -254,6 +256,17 @@ def _level(corpus: Corpus, config: VocabConfig) -> str:
     if config.level != "auto":
         return config.level
     return "note" if corpus.modality == "music" else "char"
+
+
+def _check_text(config: CorpusConfig) -> None:
+    """Refuse what is done to music alone.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    for option in ("parts", "transpose", "stretch"):
+        if getattr(config, option) != getattr(CorpusConfig(), option):
+            raise ConfigError(f"--{option} is for corpora of music, and this one is read as text")
 
 
 def _most_files(corpus: Corpus) -> str:

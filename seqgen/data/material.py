@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from seqgen.config import VocabConfig
 from seqgen.data.building import Notify, build_text_tokenizer, check_options, trimmed_vocab
+from seqgen.data.copies import CopiedTunes
 from seqgen.data.corpus import Corpus
 from seqgen.data.encoding import block_encoder
 from seqgen.data.notes import NoteTokenizer
@@ -18,6 +19,7 @@ from seqgen.data.tokenizers import Tokenizer, make_tokenizer
 from seqgen.data.tunes import SplitTune, Tunes, choose_encoding, read_tunes, split_tunes
 from seqgen.data.writer import Stretch, text_stretches, tune_stretches
 from seqgen.errors import TokenError
+from seqgen.music.preparing import parse_preparation
 
 
 class Material(Protocol):
@@ -92,28 +94,37 @@ class MusicMaterial:
         corpus: Corpus,
         shares: Sequence[float],
         tokenizer: Tokenizer | None,
-        wanted: str,
+        vocab: VocabConfig,
         notify: Notify,
     ) -> None:
         self._corpus = corpus
         self._shares = shares
         self._given = tokenizer
-        self._wanted = wanted
+        self._wanted = vocab.notes
+        self._grid = vocab.grid
         self._notify = notify
+        config = corpus.config
+        self._preparation, self._variation = parse_preparation(config.transpose, config.stretch, config.parts)
 
     @cached_property
     def _tunes(self) -> Tunes:
+        read = partial(read_tunes, self._corpus, preparation=self._preparation, notify=self._notify)
         if isinstance(self._given, NoteTokenizer):
-            return read_tunes(self._corpus, self._given.encoding, notify=self._notify)
-        encoding = choose_encoding(self._corpus, self._wanted)
+            return read(self._given.encoding)
+        encoding = choose_encoding(self._corpus, self._wanted, self._grid, preparation=self._preparation)
         if self._wanted == "auto":
             why = "single-line tunes" if encoding.name == "melody" else "several parts, or played"
             self._notify(f"note encoding {encoding.name} ({why}); --notes chooses")
-        return read_tunes(self._corpus, encoding, notify=self._notify)
+        return read(encoding)
 
     @cached_property
-    def _split(self) -> tuple[str, list[SplitTune]]:
-        return split_tunes(self._tunes, self._shares)
+    def _split(self) -> tuple[str, Iterable[SplitTune]]:
+        how, tunes = split_tunes(self._tunes, self._shares)
+        if not self._variation:
+            return how, tunes
+        copied = CopiedTunes(self._tunes, tunes, self._variation)
+        self._notify(copied.summary())
+        return how, copied
 
     @property
     def how(self) -> str:
@@ -135,9 +146,10 @@ class MusicMaterial:
             TokenError: If the training part is empty.
         """
         check_options(config, level)
-        names = list(self._tunes.symbols)
+        divided = self._split[1]
+        names = list(self._tunes.symbols)  # those of copies are among them by now
         totals = np.zeros(len(names), dtype=np.int64)
-        for tune in self._split[1]:
+        for tune in divided:
             if tune.part == 0:
                 totals += np.bincount(tune.symbols, minlength=len(names))
         counts = Counter({name: int(total) for name, total in zip(names, totals, strict=True) if total})
@@ -151,5 +163,6 @@ class MusicMaterial:
         """Encode all of it."""
         if not isinstance(tokenizer, NoteTokenizer):
             raise TokenError(f"a vocabulary of level {tokenizer.level} cannot encode music")
+        divided = self._split[1]
         ids = tokenizer.encode_tokens(self._tunes.symbols).astype(dtype)
-        return tune_stretches(self._split[1], ids)
+        return tune_stretches(divided, ids)

@@ -16,7 +16,8 @@ from typing import Any
 
 from seqgen.data.catalogue import Manifest, find_manifest, manifest_files
 from seqgen.errors import CorpusError
-from seqgen.music.read import ABC_SUFFIXES, MIDI_SUFFIXES, MUSIC_SUFFIXES, SCORE_SUFFIXES
+from seqgen.music.frames import holds_frames
+from seqgen.music.read import ABC_SUFFIXES, FRAME_SUFFIXES, MIDI_SUFFIXES, MUSIC_SUFFIXES, SCORE_SUFFIXES
 
 STDIN = "-"
 TABLE_KINDS = ("csv", "tsv", "jsonl")
@@ -176,7 +177,7 @@ def kind_of(path: Path) -> str:
         return "midi"
     if suffix == ".xml":
         return "score" if re.search(rb"<(score-|opus)", _head(path).replace(b"\0", b"")) else "text"
-    if suffix in SCORE_SUFFIXES:
+    if suffix in SCORE_SUFFIXES or (suffix in FRAME_SUFFIXES and holds_frames(_head(path))):
         return "score"
     return _TABLE_SUFFIXES.get(suffix, "text")
 

@@ -3,8 +3,8 @@
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,9 @@ from seqgen.data.vocab import canonical_hash
 from seqgen.errors import CorpusError, TokenError
 from seqgen.files import file_hash, replacing
 from seqgen.music.encodings import NoteEncoding, count_notes, note_encoding, suits_melody
+from seqgen.music.preparing import AS_IT_IS, Preparation
 from seqgen.music.read import MusicUnit, parse_unit, split_music
+from seqgen.music.transposing import mark_in_any_key, pitch_of
 from seqgen.runtime import cache_dir
 
 _SAMPLED = 24
@@ -46,39 +48,58 @@ class Tunes:
     Attributes:
         symbols: The distinct tokens, in order of appearance.
         documents: For each tune the numbers of its tokens in `symbols`.
-        digests: For each tune a 32-bit hash of its tokens: equal music, equal hash, whatever the title.
-        notes: For each tune the number of its notes.
-        sources: For each tune the file it is from.
+        parts: For each tune the part it belongs to, where the corpus says so.
         titles: For each tune its title, or the name of its file where it has none.
     """
 
     encoding: NoteEncoding
     symbols: dict[str, int] = field(default_factory=dict)
     documents: list["array[int]"] = field(default_factory=list)
-    digests: list[int] = field(default_factory=list)
-    notes: list[int] = field(default_factory=list)
-    sources: list[Source] = field(default_factory=list)
+    parts: list[str | None] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
 
-    def add(self, source: Source, title: str, tokens: str) -> None:
+    def add(self, part: str | None, title: str, tokens: str) -> None:
         """Add a tune."""
-        names = tokens.split(" ")
+        self.documents.append(array("I", self.numbers(tokens.split(" "))))
+        self.parts.append(part)
+        self.titles.append(title)
+
+    def numbers(self, tokens: Iterable[str]) -> list[int]:
+        """Return the numbers of tokens in `symbols`; those that are new are added."""
         symbols = self.symbols
-        self.documents.append(array("I", [symbols.setdefault(name, len(symbols)) for name in names]))
-        self.digests.append(crc32(tokens.encode()))
-        self.notes.append(count_notes(names))
-        self.sources.append(source)
-        self.titles.append(title or source.path.stem)
+        return [symbols.setdefault(token, len(symbols)) for token in tokens]
+
+    def note_marks(self) -> NDArray[np.int64]:
+        """Return 1 for each symbol that is a note, 0 for the others."""
+        return np.array([count_notes([name]) for name in self.symbols], dtype=np.int64)
+
+    def digests(self) -> list[int]:
+        """Return a 32-bit hash of each tune: equal music, equal hash, whatever its key and title."""
+        heights = np.array([pitch_of(name) for name in self.symbols], dtype=np.int64)
+        marks = np.array([crc32(mark_in_any_key(name).encode()) for name in self.symbols], dtype=np.int64)
+        found = []
+        for document in self.documents:
+            symbols = numbers_of(document)
+            pitches = heights[symbols]
+            sounding = pitches >= 0
+            first = pitches[sounding][:1].sum()
+            found.append(crc32(np.where(sounding, pitches - first, marks[symbols]).astype("<i8").tobytes()))
+        return found
 
 
 def read_tunes(
-    corpus: Corpus, encoding: NoteEncoding, *, notify: Callable[[str], None] = lambda message: None
+    corpus: Corpus,
+    encoding: NoteEncoding,
+    *,
+    preparation: Preparation = AS_IT_IS,
+    notify: Callable[[str], None] = lambda message: None,
 ) -> Tunes:
     """Read every tune of a corpus; what cannot be read is noted there.
 
     Args:
         corpus: A corpus of music.
         encoding: How its notes are written as tokens.
+        preparation: What is done to every piece before.
         notify: Called with one line if this will take a while.
 
     Raises:
@@ -87,12 +108,12 @@ def read_tunes(
     tunes = Tunes(encoding)
     plan = []
     for source, units in music_units(corpus):
-        place = _place(source, encoding)
+        place = _place(source, encoding, preparation)
         plan.append((source, units, place, _load(place)))
     missing = [unit for _, units, _, known in plan if known is None for unit in units]
     if len(missing) >= WORTH_A_POOL:
         notify(f"reading the notes of {len(missing):,} pieces, which are kept for the next time")
-    read = partial(_read_unit, name=encoding.name, parameters=encoding.parameters())
+    read = partial(_read_unit, name=encoding.name, parameters=encoding.parameters(), preparation=preparation)
     fresh = map_tunes(missing, read, lambda unit: Reading("", f"{unit.place}: the reader crashed on it"))
     for source, units, place, known in plan:
         readings = [next(fresh) for _ in units] if known is None else known
@@ -100,7 +121,7 @@ def read_tunes(
             _keep(place, readings)
         for unit, (tokens, error) in zip(units, readings, strict=True):
             if tokens:
-                tunes.add(source, unit.title, tokens)
+                tunes.add(unit.part or source.part, unit.title or source.path.stem, tokens)
             else:
                 corpus.skip(skipped_unit(unit, error))
     corpus.require_content(len(tunes.documents))
@@ -123,15 +144,28 @@ def music_units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
             corpus.drop(source, UnreadableError(str(error).removeprefix(f"{source.name}: ")))
 
 
-def choose_encoding(corpus: Corpus, wanted: str) -> NoteEncoding:
-    """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it."""
+def choose_encoding(
+    corpus: Corpus, wanted: str, grid: int | None = None, *, preparation: Preparation = AS_IT_IS
+) -> NoteEncoding:
+    """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it.
+
+    Args:
+        corpus: A corpus of music.
+        wanted: The name of an encoding, or `auto`.
+        grid: Positions a quarter, for the encodings that have them.
+        preparation: What is done to every piece before.
+
+    Raises:
+        TokenError: If the encoding has no grid.
+    """
+    parameters = {"grid": grid} if grid is not None else {}
     if wanted != "auto":
-        return note_encoding(wanted)
+        return note_encoding(wanted, parameters)
     units = [(source, unit) for source in corpus.sources for unit in _split_quietly(source)]
     sample = units[:: max(1, len(units) // _SAMPLED)]
-    suited = [_suits(unit) for source, unit in sample if source.kind != "midi"]
+    suited = [_suits(unit, preparation) for source, unit in sample if source.kind != "midi"]
     enough = sum(suited) >= _SUITED_SHARE * max(len(sample), 1) and any(suited)
-    return note_encoding("melody" if enough else "remi")
+    return note_encoding("melody" if enough else "remi", parameters)
 
 
 def _split_quietly(source: Source) -> list[MusicUnit]:
@@ -141,24 +175,26 @@ def _split_quietly(source: Source) -> list[MusicUnit]:
         return []  # read_tunes will say why
 
 
-def _suits(unit: MusicUnit) -> bool:
+def _suits(unit: MusicUnit, preparation: Preparation) -> bool:
     try:
-        return suits_melody(parse_unit(unit))
+        return suits_melody(preparation.apply(parse_unit(unit)))
     except CorpusError:
         return False
 
 
-def _read_unit(unit: MusicUnit, *, name: str, parameters: Mapping[str, Any]) -> Reading:
+def _read_unit(
+    unit: MusicUnit, *, name: str, parameters: Mapping[str, Any], preparation: Preparation
+) -> Reading:
     try:
-        return Reading(
-            " ".join(note_encoding(name, parameters).encode(parse_unit(unit))), "it holds no notes"
-        )
+        piece = preparation.apply(parse_unit(unit))
+        return Reading(" ".join(note_encoding(name, parameters).encode(piece)), "it holds no notes")
     except (CorpusError, TokenError) as error:
         return Reading("", str(error))
 
 
-def _place(source: Source, encoding: NoteEncoding) -> Path:
-    key = [file_hash(source.path), source.path.suffix, encoding.name, encoding.parameters()]
+def _place(source: Source, encoding: NoteEncoding, preparation: Preparation) -> Path:
+    content = [file_hash(source.path), source.path.suffix]
+    key = [*content, encoding.name, encoding.parameters(), asdict(preparation)]
     return cache_dir("notes", code_hash("music")[:16]) / f"{canonical_hash(key)[:32]}.json"
 
 
@@ -191,28 +227,27 @@ def split_tunes(tunes: Tunes, shares: Sequence[float]) -> tuple[str, list[SplitT
     Returns:
         How (`given`, `hash` or `position`), and the tunes in order.
     """
-    given = any(source.part for source in tunes.sources)
-    parts = assign_parts(tunes.digests, shares)
+    given = any(tunes.parts)
+    parts = assign_parts(tunes.digests(), shares) if not given else b""
     if given:
-        parts = bytes(PARTS.index(source.part or PARTS[0]) for source in tunes.sources)
+        parts = bytes(PARTS.index(part or PARTS[0]) for part in tunes.parts)
+    is_note = tunes.note_marks()
     if given or all(part in parts for part, share in enumerate(shares) if share > 0):
-        whole = zip(tunes.documents, parts, tunes.notes, tunes.titles, strict=True)
-        stretches = [
-            SplitTune(_numbers(symbols), part, notes, True, True, title)
-            for symbols, part, notes, title in whole
-        ]
+        stretches = []
+        for document, part, title in zip(tunes.documents, parts, tunes.titles, strict=True):
+            symbols = numbers_of(document)
+            stretches.append(SplitTune(symbols, part, int(is_note[symbols].sum()), True, True, title))
         return "given" if given else "hash", stretches
-    names = list(tunes.symbols)
-    is_bar = np.array([name.startswith("Bar") for name in names])
-    is_note = np.array([count_notes([name]) for name in names])
+    is_bar = np.array([name.startswith("Bar") for name in tunes.symbols])
     return "position", [
         stretch
         for document, title in zip(tunes.documents, tunes.titles, strict=True)
-        for stretch in _cut_tune(_numbers(document), title, shares, is_bar, is_note)
+        for stretch in _cut_tune(numbers_of(document), title, shares, is_bar, is_note)
     ]
 
 
-def _numbers(document: "array[int]") -> NDArray[np.uint32]:
+def numbers_of(document: "array[int]") -> NDArray[np.uint32]:
+    """Return the symbols of a document as an array that shares its memory."""
     return np.frombuffer(document, dtype=np.uint32)
 
 

@@ -15,7 +15,11 @@ class NoteEncoding(Protocol):
 
     @property
     def name(self) -> str:
-        """`melody` or `remi`."""
+        """`melody`, `remi` or `chorale`."""
+
+    @property
+    def voices(self) -> int:
+        """How many voices take turns at its pitches, holds and rests; 1 where the order does not tell."""
 
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of a piece; TokenError if it does not suit the encoding."""
@@ -39,11 +43,16 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
         from seqgen.music.remi import RemiEncoding
 
         return RemiEncoding.build(parameters or {})
+    if name == "chorale":
+        from seqgen.music.chorale import ChoraleEncoding
+
+        return ChoraleEncoding.build(parameters or {})
     raise TokenError(
-        f"note encoding {name} with parameters {dict(parameters or {})}: known are melody and remi"
+        f"note encoding {name} with parameters {dict(parameters or {})}: known are melody, which has none, "
+        "remi and chorale"
     )
 
 
 def count_notes(tokens: Sequence[str]) -> int:
-    """Count the notes among tokens of either encoding; rests do not count."""
+    """Count the notes among tokens of any encoding; rests do not count."""
     return sum(token.startswith(("Pitch_", "PitchDrum_")) for token in tokens)

@@ -77,6 +77,7 @@ class MelodyEncoding:
     """The encoding described above; it has no parameters."""
 
     name = "melody"
+    voices = 1
 
     def parameters(self) -> dict[str, Any]:
         """Return what rebuilds it."""

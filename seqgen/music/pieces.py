@@ -121,6 +121,16 @@ def key_of_signature(fifths: int, mode: str = "major") -> Key:
     return Key(_FIFTHS[place % 7] + _SIGNS[place // 7], mode)
 
 
+def line_of_fifths(step: str, alter: int) -> int:
+    """Return the place of a name on the line of fifths, on which F is 0, C 1 and B flat -1."""
+    return _FIFTHS.index(step) + 7 * alter
+
+
+def spelled_at(place: int) -> tuple[str, int]:
+    """Return step and alteration at a place on the line of fifths, the inverse of `line_of_fifths`."""
+    return _FIFTHS[place % 7], place // 7
+
+
 @lru_cache(maxsize=64)
 def spelling(fifths: int) -> tuple[Pitch, ...]:
     """Return the usual spelling of each MIDI note 0 to 127 in a signature of `fifths` sharps.
@@ -130,7 +140,7 @@ def spelling(fifths: int) -> tuple[Pitch, ...]:
     """
     names: dict[int, tuple[str, int]] = {}
     for place in range(fifths - 2, fifths + 10):  # place 0 is F, 1 is C, ... along _FIFTHS
-        step, alter = _FIFTHS[place % 7], place // 7
+        step, alter = spelled_at(place)
         names[(SEMITONES[step] + alter) % 12] = (step, alter)
     spelled = []
     for midi in range(128):

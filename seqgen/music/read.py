@@ -1,4 +1,4 @@
-"""Music files to pieces: ABC here, MIDI through symusic, MusicXML and Humdrum kern through music21.
+"""Music files to pieces: ABC and frames here, MIDI through symusic, MusicXML and kern through music21.
 
 Reading has two steps, so that many files can be parsed in parallel: `split_music` is cheap and says what a
 file holds, `parse_unit` is pure and does the work.
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqgen.errors import CorpusError
+from seqgen.music.frames import read_frames, split_frames
 from seqgen.music.pieces import Piece
 
 ABC_SUFFIXES = frozenset({".abc"})
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 SCORE_SUFFIXES = frozenset({".musicxml", ".xml", ".mxl", ".krn"})
+FRAME_SUFFIXES = frozenset({".json"})
 MUSIC_SUFFIXES = ABC_SUFFIXES | MIDI_SUFFIXES | SCORE_SUFFIXES
 
 _TUNE = re.compile(r"X:")
@@ -29,9 +31,11 @@ class MusicUnit:
     line: int = 1
     """Where the tune begins in an ABC file."""
     text: str = ""
-    """The ABC text of the tune; empty for other kinds, which are read from the path."""
+    """The text of an ABC tune, the JSON of frames; empty for other kinds, which are read from the path."""
     header: str = ""
     """Fields at the head of an ABC file, which hold for all of its tunes."""
+    part: str | None = None
+    """The part of a corpus that it belongs to, where the file says so."""
 
     @property
     def place(self) -> str:
@@ -48,6 +52,8 @@ def split_music(path: Path) -> list[MusicUnit]:
     suffix = path.suffix.lower()
     if suffix in ABC_SUFFIXES:
         return _split_abc(path)
+    if suffix in FRAME_SUFFIXES:
+        return [MusicUnit(path, title, text=text, part=part) for part, title, text in split_frames(path)]
     if suffix not in MUSIC_SUFFIXES:
         raise CorpusError(f"{path}: not a kind of music file; known: {', '.join(sorted(MUSIC_SUFFIXES))}")
     if not path.is_file():
@@ -61,6 +67,8 @@ def parse_unit(unit: MusicUnit) -> Piece:
     Raises:
         CorpusError: With the place, if it cannot be read or holds no notes.
     """
+    if unit.path.suffix.lower() in FRAME_SUFFIXES:
+        return read_frames(unit.text, source=str(unit.path), title=unit.title)
     if unit.text:
         from seqgen.music.abc_reader import read_tune
 

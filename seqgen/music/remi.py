@@ -31,6 +31,7 @@ class RemiEncoding:
     fastest_bpm: int = 300
 
     name = "remi"
+    voices = 1
 
     @classmethod
     def build(cls, parameters: Mapping[str, Any]) -> "RemiEncoding":

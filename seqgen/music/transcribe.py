@@ -68,6 +68,20 @@ def transcribe(piece: Piece) -> Piece:
     return replace(piece, parts=tuple(parts), keys=keys, meters=meters, bars=bars)
 
 
+def cut_at_bars(piece: Piece) -> Piece:
+    """Return a piece with bar lines as written: notes cut there and tied, rests where a part is silent."""
+    lines = [bar.onset for bar in piece.bars]
+    parts = []
+    for part in piece.parts:
+        cut = [
+            replace(note, onset=start, duration=end - start, tie=end < note.end and note.pitch is not None)
+            for note in part.notes
+            for start, end in pairwise([note.onset, *_cuts(note.onset, note.end, lines), note.end])
+        ]
+        parts.append(replace(part, notes=tuple(_fill(cut, lines, lines[-1] if lines else piece.duration))))
+    return replace(piece, parts=tuple(parts))
+
+
 def find_key(piece: Piece) -> Key:
     """Return the major or minor key that fits the notes best (Krumhansl and Schmuckler)."""
     weights = [0.0] * 12
