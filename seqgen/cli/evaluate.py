@@ -19,6 +19,7 @@ from seqgen.cli.adapting import (
     choose_adaptation,
 )
 from seqgen.cli.console import notice
+from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
@@ -48,12 +49,15 @@ def evaluate(
     dynamic_segment: DynamicSegment = None,
     ngram: Ngram = False,
     mix_ngram: MixNgram = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many tunes and compare them with the corpus.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
     ] = False,
 ) -> None:
-    """Score a model: nats per token, perplexity, bits per character, byte or note.
+    """Score a model: nats per token, perplexity, bits per character, byte, note or quarter.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.
     With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part. The
@@ -76,7 +80,11 @@ def evaluate(
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
     if ngrams.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --ngram and --mix-ngram know all of the document before")
-    _evaluate(model, corpus, part, protocol, device, options, ngrams, as_json=as_json, per_token=per_token)
+    if samples is not None and per_token:
+        raise ConfigError("--samples: it compares tunes, and --per-token prints losses; ask for one of them")
+    _evaluate(
+        model, corpus, part, protocol, device, options, ngrams, samples, as_json=as_json, per_token=per_token
+    )
 
 
 def _evaluate(
@@ -87,6 +95,7 @@ def _evaluate(
     device: str,
     options: AdaptOptions,
     ngrams: NgramOptions,
+    samples: int | None,
     *,
     as_json: bool,
     per_token: bool,
@@ -96,6 +105,8 @@ def _evaluate(
     from seqgen.evaluation.ngram import mixed, ngram_losses
 
     artifact = load_artifact(path)
+    if samples is not None and artifact.tokenizer.modality != "music":
+        raise ConfigError("--samples: this model makes text, and only tunes are compared")
     index, part = _what_to_predict(artifact, corpus, part)
     if not index.counts(part)["tokens"]:
         raise CorpusError(f"the {part} part is empty; name a corpus, or another --part")
@@ -121,6 +132,9 @@ def _evaluate(
         record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
     if baseline is not None and ngrams.ngram:
         record["ngram"] = _score(index, part, ngram_losses(baseline), "ngram")
+    if samples is not None:
+        own = index if not corpus else _own_index(artifact)
+        record["samples"] = compare_samples(artifact, own, pieces_of(index, part), part, count=samples)
     _print_score(record, as_json)
 
 
@@ -171,7 +185,8 @@ def _score(index: "TokenIndex", part: str, losses: "Iterator[Losses]", protocol:
     from seqgen.evaluation import total_score, units_of
 
     counts = index.counts(part)
-    score = total_score(losses, protocol=protocol, units=units_of(counts))
+    units = units_of(counts) | quarters_of(index, part)
+    score = total_score(losses, protocol=protocol, units=units)
     return {**score.record(), "documents": counts["documents"], "unknown": counts["unknown"]}
 
 
@@ -199,6 +214,8 @@ def _print_score(record: dict[str, Any], as_json: bool) -> None:
         if other in record:
             name = record[other]["protocol"]
             rows |= {f"{measure}, {name}": value for measure, value in _measures(record[other]).items()}
+    if "samples" in record:
+        rows |= sample_rows(record["samples"])
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")
