@@ -20,6 +20,7 @@ from seqgen.cli.adapting import (
 )
 from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
+from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
@@ -51,12 +52,15 @@ def evaluate(
     dynamic_segment: DynamicSegment = None,
     ngram: Ngram = False,
     mix_ngram: MixNgram = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many tunes and compare them with the corpus.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
     ] = False,
 ) -> None:
-    """Score a model: nats per token, perplexity, bits per character, byte or note.
+    """Score a model: nats per token, perplexity, bits per character, byte, note or quarter.
 
     A classifier is scored on its labels instead: accuracy, macro-F1, confusion matrix.
 
@@ -81,7 +85,11 @@ def evaluate(
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
     if ngrams.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --ngram and --mix-ngram know all of the document before")
-    _evaluate(model, corpus, part, protocol, device, options, ngrams, as_json=as_json, per_token=per_token)
+    if samples is not None and per_token:
+        raise ConfigError("--samples: it compares tunes, and --per-token prints losses; ask for one of them")
+    _evaluate(
+        model, corpus, part, protocol, device, options, ngrams, samples, as_json=as_json, per_token=per_token
+    )
 
 
 def _evaluate(
@@ -92,6 +100,7 @@ def _evaluate(
     device: str,
     options: AdaptOptions,
     ngrams: NgramOptions,
+    samples: int | None,
     *,
     as_json: bool,
     per_token: bool,
@@ -107,6 +116,8 @@ def _evaluate(
         _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json)
         return
     require_task(artifact, "lm")
+    if samples is not None and artifact.tokenizer.modality != "music":
+        raise ConfigError("--samples: this model makes text, and only tunes are compared")
     index, part = _what_to_predict(artifact, corpus, part)
     if not index.counts(part)["tokens"]:
         raise CorpusError(f"the {part} part is empty; name a corpus, or another --part")
@@ -132,6 +143,9 @@ def _evaluate(
         record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
     if baseline is not None and ngrams.ngram:
         record["ngram"] = _score(index, part, ngram_losses(baseline), "ngram")
+    if samples is not None:
+        own = index if not corpus else _own_index(artifact)
+        record["samples"] = compare_samples(artifact, own, pieces_of(index, part), part, count=samples)
     _print_score(record, as_json)
 
 
@@ -182,7 +196,8 @@ def _score(index: "TokenIndex", part: str, losses: "Iterator[Losses]", protocol:
     from seqgen.evaluation import total_score, units_of
 
     counts = index.counts(part)
-    score = total_score(losses, protocol=protocol, units=units_of(counts))
+    units = units_of(counts) | quarters_of(index, part)
+    score = total_score(losses, protocol=protocol, units=units)
     return {**score.record(), "documents": counts["documents"], "unknown": counts["unknown"]}
 
 
@@ -210,6 +225,8 @@ def _print_score(record: dict[str, Any], as_json: bool) -> None:
         if other in record:
             name = record[other]["protocol"]
             rows |= {f"{measure}, {name}": value for measure, value in _measures(record[other]).items()}
+    if "samples" in record:
+        rows |= sample_rows(record["samples"])
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:<{width}}  {value}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from seqgen.cli import sample_music as music
 from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
 from seqgen.errors import ConfigError, CorpusError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
     from seqgen.data.tokenizers import Tokenizer
     from seqgen.music.pieces import Piece
+    from seqgen.music.write import TuneForm
     from seqgen.sampling.automata import Automaton
     from seqgen.sampling.engine import Event, Sample, SampleConfig
     from seqgen.sampling.outputs import Format
@@ -37,6 +39,10 @@ class FormatName(StrEnum):
     ABC = "abc"
     MIDI = "midi"
     MUSICXML = "musicxml"
+    MXL = "mxl"
+    WAV = "wav"
+    SVG = "svg"
+    PNG = "png"
     JSON = "json"
     TOKENS = "tokens"
 
@@ -75,6 +81,7 @@ def sample(
     ends: options.Ends = None,
     acrostic: options.Acrostic = None,
     prompt: Annotated[str | None, _PROMPT] = None,
+    tune: music.Tune = None,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
     form: Annotated[FormatName | None, _FORMAT] = None,
@@ -87,7 +94,7 @@ def sample(
 
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
-    trained on lines. Several MIDI or MusicXML files are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
+    trained on lines. Files that hold one tune are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
     --regex, --lines and the like are on the whole text, the prompt included, and can be combined.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
@@ -129,7 +136,7 @@ def sample(
         ends=ends,
         acrostic=acrostic,
     )
-    given = _read_prompt(artifact.tokenizer, prompt)
+    given = _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
     _Run(artifact, config, given, chosen, constraint, exact=exact).write(output)
@@ -137,14 +144,14 @@ def sample(
 
 def _check_destination(form: "Format", output: Path | None, count: int) -> None:
     """Refuse early what could not be written later."""
-    from seqgen.sampling.outputs import ONE_TUNE_A_FILE
+    from seqgen.sampling.outputs import BINARY, ONE_TUNE_A_FILE
 
     if output is not None and output.is_dir():
         raise ConfigError(f"-o {output}: a folder; name a file in it")
     if output is None and form in ONE_TUNE_A_FILE and count > 1:
         raise ConfigError(f"a {form} file holds one tune; write {count} of them with -o, such as -o tune.mid")
-    if output is None and form == "midi" and sys.stdout.isatty():
-        raise ConfigError("MIDI is no text for a terminal; use -o tune.mid, or a pipe, or --format abc")
+    if output is None and form in BINARY and sys.stdout.isatty():
+        raise ConfigError(f"{form} is no text for a terminal; name a file with -o, or use a pipe")
 
 
 def _default_length(form: "Format") -> int:
@@ -161,18 +168,20 @@ def _random_seed() -> int:
     return seed
 
 
-def _read_prompt(tokenizer: "Tokenizer", given: str | None) -> "Prompt":
+def _read_prompt(tokenizer: "Tokenizer", given: str | None, tune: int | None) -> "Prompt":
     from seqgen.sampling import prompts
 
+    if tune is not None and (given is None or tokenizer.modality == "text"):
+        raise ConfigError("--tune: it chooses a tune of the file given with --prompt to a music model")
     if given is None:
         return prompts.NO_PROMPT
     if tokenizer.modality == "text":
         prompt = prompts.text_prompt(tokenizer, _stdin_text() if given == STDIN else given)
     elif given == STDIN:
         content = sys.stdin.buffer.read()
-        prompt = prompts.tune_prompt_from_bytes(tokenizer, content, source="standard input")
+        prompt = prompts.tune_prompt_from_bytes(tokenizer, content, source="standard input", number=tune)
     else:
-        prompt = prompts.tune_prompt(tokenizer, Path(given))
+        prompt = prompts.tune_prompt(tokenizer, Path(given), number=tune)
     for remark in prompt.remarks:
         notice(f"prompt: {remark}")
     return prompt
@@ -205,7 +214,7 @@ class _Run:
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
             events = sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
             if self.form in ONE_TUNE_A_FILE:
-                self._write_files(events, output)
+                self._write_files(events, self.form, output)
             elif self.form == "abc":
                 self._write_tune_book(events, output)
             elif self.form == "text":
@@ -254,27 +263,29 @@ class _Run:
         with _destination(output) as target:
             target.write(book.encode("utf-8"))
 
-    def _write_files(self, events: "Iterable[Event]", output: Path | None) -> None:
-        from seqgen.sampling.outputs import numbered, tune_file
+    def _write_files(self, events: "Iterable[Event]", form: "TuneForm", output: Path | None) -> None:
+        from seqgen.music.write import write_tune
+        from seqgen.sampling.outputs import numbered
 
         for number, piece in self._pieces(events):
             many = output is not None and self.config.count > 1
             with _destination(numbered(output, number) if output and many else output) as target:
-                target.write(tune_file(piece, self.form))
+                target.write(write_tune(piece, form))
 
     def _pieces(self, events: "Iterable[Event]") -> "Iterator[tuple[int, Piece]]":
         """Yield each tune and its number from 1, titled by what makes it again."""
         from seqgen.sampling.engine import collect
         from seqgen.sampling.outputs import make_piece
 
-        title = f"{self.artifact.path.resolve().name}, seed {self.config.seed}"
+        name = f"{self.artifact.path.resolve().name}, seed {self.config.seed}"
+        title = f"{self.prompt.title}, by {name}" if self.prompt.title else name
         cut = 0
         for sample in collect(events):
             number = sample.sequence + 1
             cut += sample.reason == "length"
             numbered_title = f"{title}, tune {number}" if self.config.count > 1 else title
-            whole = [*self.prompt.ids.tolist(), *sample.tokens]
-            yield number, make_piece(self.artifact.tokenizer, whole, numbered_title)
+            begin = self.prompt.names
+            yield number, make_piece(self.artifact.tokenizer, sample.tokens, numbered_title, begin=begin)
         if cut:
             notice(f"{cut} of {self.config.count} tunes were cut at --length {self.config.length}")
 

@@ -1,4 +1,4 @@
-"""Note encodings: pieces as token strings. A new one is a class with these four members."""
+"""Note encodings: pieces as token strings. A new one is a class with these members."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -26,6 +26,9 @@ class NoteEncoding(Protocol):
 
     def decode(self, tokens: Sequence[str]) -> Piece:
         """Return the piece of any list of tokens; what makes no sense is passed over."""
+
+    def bar_numbers(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of the bar that each token stands in; nothing if the encoding has no bars."""
 
     def parameters(self) -> dict[str, Any]:
         """Return plain values from which `note_encoding` rebuilds the encoding."""

@@ -14,6 +14,7 @@ kept).
 """
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 from seqgen.errors import TokenError
+from seqgen.music.measures import measures
 from seqgen.music.pieces import (
     BAR_KINDS,
     Bar,
@@ -101,6 +103,22 @@ class MelodyEncoding:
             melody.read(token)
         return melody.build()
 
+    def onsets(self, tokens: Sequence[str]) -> list[Fraction]:
+        """Return the time before each token, in quarters."""
+        melody, times = _Melody(), []
+        for token in tokens:
+            times.append(melody.time)
+            melody.read(token)
+        return times
+
+    def bar_numbers(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of the bar that each token stands in, as `seqgen.music.measures` counts."""
+        bars = measures(self.decode(tokens))
+        starts = [bar.start for bar in bars]
+        return [
+            bars[max(0, bisect_right(starts, at) - 1)].number if bars else 1 for at in self.onsets(tokens)
+        ]
+
 
 def _encode(piece: Piece) -> Iterator[str]:
     notes = piece.parts[0].notes
@@ -167,7 +185,7 @@ class _Melody:
     """A melody while it is decoded; takes any tokens in any order."""
 
     def __init__(self) -> None:
-        self._time = _START
+        self.time = _START
         self._unit = _DEFAULT_UNIT
         self._duration: Fraction | None = None
         self._tuplet: Tuplet | None = None  # the open group, with the count still to come
@@ -186,19 +204,19 @@ class _Melody:
             self._duration = value
         elif kind == "Bar":
             self._close_tuplet()
-            self._bars.append(Bar(self._time, value))
+            self._bars.append(Bar(self.time, value))
         elif kind == "Ending":
             self._close_tuplet()
-            self._bars.append(Bar(self._time, "|", value))
+            self._bars.append(Bar(self.time, "|", value))
         elif kind == "Tie" and self._may_tie:
             self._notes[-1] = replace(self._notes[-1], tie=True)
         elif kind == "Tuplet":
             self._close_tuplet()
             self._tuplet, self._first = value, len(self._notes)
         elif kind == "Key":
-            self._keys.append((self._time, value))
+            self._keys.append((self.time, value))
         elif kind == "Meter":
-            self._meters.append((self._time, value))
+            self._meters.append((self.time, value))
         elif kind == "Unit" and not self._notes:
             self._unit = value
         self._may_tie = kind == "Pitch"
@@ -208,8 +226,8 @@ class _Melody:
         usual = self._unit * group.normal / group.actual if group else self._unit
         duration = usual if self._duration is None else self._duration
         self._duration = None
-        self._notes.append(Note(self._time, duration, pitch))
-        self._time += duration
+        self._notes.append(Note(self.time, duration, pitch))
+        self.time += duration
         if group is not None and len(self._notes) - self._first == group.count:
             self._close_tuplet()
 

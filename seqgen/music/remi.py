@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from importlib import import_module
+from itertools import accumulate
 from typing import Any
 
 from seqgen.errors import TokenError
@@ -62,6 +63,10 @@ class RemiEncoding:
         tokenizer = _tokenizer(self)
         ids = [tokenizer.vocab[token] for token in tokens if token in tokenizer.vocab]
         return piece_of_score(tokenizer.decode(ids)) if ids else Piece(parts=())
+
+    def bar_numbers(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of the bar that each token stands in."""
+        return list(accumulate(token.startswith("Bar_") for token in tokens))
 
 
 def _in_quarters(meter: Meter | None) -> Meter | None:

@@ -2,7 +2,7 @@
 
 Several samples in one stream are told apart as a reader of that form expects: texts by an empty line (or,
 where the documents of the corpus were lines, by their line ends), token names and JSON by lines, ABC by
-numbered tunes. A MIDI or MusicXML file holds one tune, so several of them need several files.
+numbered tunes. Other music files hold one tune each, so several tunes need several files.
 """
 
 import json
@@ -12,30 +12,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import ConfigError
+from seqgen.music.write import TUNE_FORMS, TUNE_SUFFIXES, TuneForm
 from seqgen.sampling.engine import Ended, Event, Sample, in_order
 
 if TYPE_CHECKING:
     from seqgen.music.pieces import Piece
 
-Format = Literal["text", "abc", "midi", "musicxml", "json", "tokens"]
+Format = TuneForm | Literal["text", "json", "tokens"]
 SUFFIXES: dict[str, Format] = {
     ".txt": "text",
-    ".abc": "abc",
-    ".mid": "midi",
-    ".midi": "midi",
-    ".musicxml": "musicxml",
-    ".xml": "musicxml",
+    **TUNE_SUFFIXES,
     ".json": "json",
     ".jsonl": "json",
     ".tokens": "tokens",
 }
 FORMATS: dict[str, tuple[Format, ...]] = {
     "text": ("text", "json", "tokens"),
-    "music": ("abc", "midi", "musicxml", "json", "tokens"),
+    "music": (*TUNE_FORMS, "json", "tokens"),
 }
 """What a model of each modality can be written as."""
-TUNES: tuple[Format, ...] = ("abc", "midi", "musicxml")
-ONE_TUNE_A_FILE: tuple[Format, ...] = ("midi", "musicxml")
+TUNES: tuple[Format, ...] = TUNE_FORMS
+ONE_TUNE_A_FILE: tuple[TuneForm, ...] = tuple(form for form in TUNE_FORMS if form != "abc")
+BINARY: tuple[Format, ...] = ("midi", "mxl", "wav", "png")
 
 
 def choose_format(tokenizer: Tokenizer, wanted: str | None, output: Path | None) -> Format:
@@ -117,21 +115,26 @@ def json_line(sample: Sample, *, seed: int, content: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def make_piece(tokenizer: Tokenizer, tokens: Sequence[int], title: str) -> "Piece":
-    """Return the tune that the tokens of a music model make."""
+def make_piece(
+    tokenizer: Tokenizer, tokens: Sequence[int], title: str, *, begin: Sequence[str] = ()
+) -> "Piece":
+    """Return the tune that the tokens of a music model make.
+
+    Args:
+        tokenizer: Of the model.
+        tokens: What was drawn.
+        title: Of the tune.
+        begin: The tokens of the note encoding before them, such as those of a prompt; the model need not
+            know them.
+    """
     from dataclasses import replace
 
-    piece = tokenizer.decode(tokens)
-    if isinstance(piece, str):
+    from seqgen.data.notes import NoteTokenizer
+
+    if not isinstance(tokenizer, NoteTokenizer):
         raise ValueError("a text model makes no tunes")
+    piece = tokenizer.encoding.decode([*begin, *tokenizer.decode_tokens(tokens)])
     return replace(piece, title=title)
-
-
-def tune_file(piece: "Piece", form: Format) -> bytes:
-    """Return a tune as the content of a MIDI or MusicXML file."""
-    from seqgen.music.write import write_midi, write_musicxml
-
-    return write_midi(piece) if form == "midi" else write_musicxml(piece).encode("utf-8")
 
 
 def numbered(output: Path, number: int) -> Path:

@@ -264,7 +264,7 @@ def test_midi_is_refused_on_a_terminal(player):
     os.close(terminal)
     os.close(reader)
     assert done.returncode == 1
-    assert done.stderr.startswith(b"seqgen: error: MIDI is no text for a terminal; use -o tune.mid")
+    assert done.stderr.startswith(b"seqgen: error: midi is no text for a terminal; name a file with -o")
     assert done.stderr.count(b"\n") == 1
 
 
@@ -296,6 +296,22 @@ def test_a_tune_file_is_gone_on_from(player, sample, tmp_path):
     code, out, _ = sample(player, "--seed", 1, "--prompt", tmp_path / "start.abc", "--format", "tokens")
     assert code == 0
     assert out.startswith("Key_D-major Meter_4/4 ")
+
+
+def test_a_tune_of_a_book_is_gone_on_from_with_its_title_and_every_note(player, sample, tmp_path):
+    book = "X:1\nT:One\nM:4/4\nL:1/8\nK:D\nd8|]\n\nX:2\nT:Two\nM:4/4\nL:1/8\nK:D\nB,,8|]\n"
+    (tmp_path / "book.abc").write_text(book)
+    code, out, err = sample(player, "--seed", 1, "--prompt", tmp_path / "book.abc", "--tune", 2)
+    assert code == 0
+    assert "T:Two, by player, seed 1\n" in out
+    assert "\nB,,4" in out
+    assert "Pitch_B2 (bar 1)" in err
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("wav", b"RIFF"), ("svg", b"<svg"), ("png", b"\x89PNG")])
+def test_sound_and_pictures_are_written_by_suffix(player, sample, tmp_path, suffix, start):
+    assert sample(player, "--seed", 1, "-o", tmp_path / f"tune.{suffix}")[0] == 0
+    assert (tmp_path / f"tune.{suffix}").read_bytes().startswith(start)
 
 
 def test_json_lines_of_music_hold_its_tokens(player, sample):

@@ -12,7 +12,6 @@ from seqgen.sampling.outputs import (
     numbered,
     text_pieces,
     tokens_line,
-    tune_file,
 )
 from seqgen.sampling.stops import Drawn
 from tests.sampling.models import TUNE, abc_piece, char_tokenizer, note_tokenizer
@@ -33,6 +32,8 @@ REMI = note_tokenizer([abc_piece(TUNE)], "remi")
         (MELODY, None, None, "abc"),
         (MELODY, None, "x.mid", "midi"),
         (MELODY, None, "x.XML", "musicxml"),
+        (MELODY, None, "x.wav", "wav"),
+        (MELODY, "png", "x.wav", "png"),
         (MELODY, "json", "x.mid", "json"),
         (REMI, None, None, "midi"),
         (REMI, None, "x.abc", "abc"),
@@ -103,9 +104,9 @@ def test_a_tune_keeps_its_notes_and_takes_its_title():
     assert [note.pitch for note in piece.parts[0].notes] == [note.pitch for note in tune.parts[0].notes]
 
 
-@pytest.mark.parametrize(("form", "start"), [("midi", b"MThd"), ("musicxml", b"<?xml")])
-def test_a_tune_file_is_of_its_kind(form, start):
-    assert tune_file(abc_piece(TUNE), form).startswith(start)
+def test_a_tune_begins_with_its_prompt_whether_the_model_knows_it_or_not():
+    piece = make_piece(MELODY, MELODY.encode_tokens(["Pitch_D5"]).tolist(), "", begin=["Pitch_C#9"])
+    assert [note.pitch.name for note in piece.parts[0].notes] == ["C#9", "D5"]
 
 
 def test_one_of_several_files_is_numbered():
