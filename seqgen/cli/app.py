@@ -53,7 +53,7 @@ def _options(
 
 
 app.command()(train)
-app.command()(sample)
+app.command("sample")(sample)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(vocab)
