@@ -54,7 +54,7 @@ def _options(
 
 
 app.command()(train)
-app.command()(sample)
+app.command("sample")(sample)
 app.command()(evaluate)
 app.command()(classify)
 app.command()(compare)

@@ -1,34 +1,29 @@
 """`seqgen sample`: text and tunes from a model, shown as they are made."""
 
+import secrets
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqgen.cli import sample_music as music
 from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
+from seqgen.cli.sample_run import Run, check_destination, write_parts
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
-    from seqgen.artifacts import Artifact
     from seqgen.data.tokenizers import Tokenizer
-    from seqgen.music.pieces import Piece
-    from seqgen.music.write import TuneForm
-    from seqgen.sampling.automata import Automaton
-    from seqgen.sampling.engine import Event, Sample, SampleConfig
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
 
 TEXT_LENGTH = 1000
 TUNE_LENGTH = 2000
-FLUSH_SECONDS = 0.02
+BATCH_SIZE = 64
+SEED_BITS = 32
 STDIN = "-"
 
 
@@ -55,7 +50,7 @@ _FORMAT = typer.Option(
 )
 
 
-def sample(
+def plan_samples(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many samples.")] = 1,
     length: Annotated[int | None, _LENGTH] = None,
@@ -84,12 +79,19 @@ def sample(
     tune: music.Tune = None,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
+    best_of: options.BestOf = 1,
+    beam: options.Beam = None,
+    n_best: options.NBest = 1,
+    diverse: options.Diverse = 0.0,
+    length_penalty: options.LengthPenalty = 0.0,
     form: Annotated[FormatName | None, _FORMAT] = None,
+    as_json: options.AsJson = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
     ] = False,
-) -> None:
+    batch_size: options.BatchSize = BATCH_SIZE,
+) -> Run:
     """Generate text or tunes with a model.
 
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
@@ -106,8 +108,15 @@ def sample(
     from seqgen.sampling.outputs import choose_format
 
     artifact = require_task(load_artifact(model), "lm")
-    chosen = choose_format(artifact.tokenizer, form, output)
-    _check_destination(chosen, output, count)
+    if as_json and form not in (None, FormatName.JSON):
+        raise ConfigError(f"--json: JSON lines, not --format {form}; ask for only one")
+    chosen = choose_format(artifact.tokenizer, FormatName.JSON if as_json else form, output)
+    search = options.search_config(
+        beam=beam, n_best=n_best, diverse=diverse, best_of=best_of, length_penalty=length_penalty
+    )
+    if batch_size < 1:
+        raise ConfigError(f"--batch-size {batch_size}: at least 1")
+    check_destination(chosen, output, max(count, n_best))
     temperatures = options.parse_temperature(temperature)
     config = SampleConfig(
         count=count,
@@ -124,7 +133,7 @@ def sample(
         no_repeat_ngram=no_repeat_ngram,
         bias=token_bias(artifact.tokenizer, banned=ban or (), boosted=boost or ()),
         stop=tuple(stop or ()),
-        seed=_random_seed() if seed is None else seed,
+        seed=secrets.randbits(SEED_BITS) if seed is None else seed,
     )
     rules = TextRules(
         regex=regex,
@@ -139,33 +148,35 @@ def sample(
     given = _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
-    _Run(artifact, config, given, chosen, constraint, exact=exact).write(output)
+    return Run(
+        artifact=artifact,
+        config=config,
+        prompt=given,
+        form=chosen,
+        constraint=constraint,
+        exact=exact,
+        beam=search,
+        candidates=best_of,
+        length_penalty=length_penalty,
+        batch_size=batch_size,
+        name=model.resolve().name,
+    )
 
 
-def _check_destination(form: "Format", output: Path | None, count: int) -> None:
-    """Refuse early what could not be written later."""
-    from seqgen.sampling.outputs import BINARY, ONE_TUNE_A_FILE
-
-    if output is not None and output.is_dir():
-        raise ConfigError(f"-o {output}: a folder; name a file in it")
-    if output is None and form in ONE_TUNE_A_FILE and count > 1:
-        raise ConfigError(f"a {form} file holds one tune; write {count} of them with -o, such as -o tune.mid")
-    if output is None and form in BINARY and sys.stdout.isatty():
-        raise ConfigError(f"{form} is no text for a terminal; name a file with -o, or use a pipe")
+@wraps(plan_samples)
+def sample(**given: Any) -> None:
+    """Sample as the options of `plan_samples` say."""
+    run = plan_samples(**given)
+    if given["seed"] is None and run.beam is None:
+        seed = run.config.seed
+        notice(f"seed {seed}; --seed {seed} gives the same again")
+    write_parts(run.parts(), given["output"], run.form, run.count)
 
 
 def _default_length(form: "Format") -> int:
     from seqgen.sampling.outputs import TUNES
 
     return TUNE_LENGTH if form in TUNES else TEXT_LENGTH
-
-
-def _random_seed() -> int:
-    import secrets
-
-    seed = secrets.randbits(32)
-    notice(f"seed {seed}; --seed {seed} gives the same again")
-    return seed
 
 
 def _read_prompt(tokenizer: "Tokenizer", given: str | None, tune: int | None) -> "Prompt":
@@ -192,112 +203,3 @@ def _stdin_text() -> str:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CorpusError(f"--prompt -: byte {error.start} of standard input is not UTF-8") from error
-
-
-@dataclass(frozen=True)
-class _Run:
-    """Everything that one call of the command samples and how it is written."""
-
-    artifact: "Artifact"
-    config: "SampleConfig"
-    prompt: "Prompt"
-    form: "Format"
-    constraint: "Automaton | None"
-    exact: bool
-
-    def write(self, output: Path | None) -> None:
-        from seqgen.kernels.jit import telling_of_compilation
-        from seqgen.sampling.engine import Sampler
-        from seqgen.sampling.outputs import ONE_TUNE_A_FILE
-
-        sampler = Sampler(self.artifact, exact=self.exact)
-        with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
-            events = sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
-            if self.form in ONE_TUNE_A_FILE:
-                self._write_files(events, self.form, output)
-            elif self.form == "abc":
-                self._write_tune_book(events, output)
-            elif self.form == "text":
-                self._write_text(events, output)
-            else:
-                self._write_lines(events, output)
-
-    def _write_text(self, events: "Iterable[Event]", output: Path | None) -> None:
-        from seqgen.sampling.outputs import text_pieces
-
-        documents = self.artifact.config.corpus.documents
-        pieces = text_pieces(events, prompt=self.prompt.text, documents=documents)
-        with _destination(output) as target:
-            flushed = 0.0
-            for piece in pieces:
-                target.write(piece.encode("utf-8", "replace"))
-                if (now := time.monotonic()) - flushed > FLUSH_SECONDS:
-                    target.flush()
-                    flushed = now
-
-    def _write_lines(self, events: "Iterable[Event]", output: Path | None) -> None:
-        from seqgen.sampling.engine import collect
-
-        with _destination(output) as target:
-            for sample in collect(events):
-                target.write(f"{self._line(sample)}\n".encode("utf-8", "replace"))
-                target.flush()
-
-    def _line(self, sample: "Sample") -> str:
-        from seqgen.sampling.outputs import json_line, tokens_line
-
-        tokenizer = self.artifact.tokenizer
-        whole = [*self.prompt.ids.tolist(), *sample.tokens]
-        if self.form == "tokens":
-            return tokens_line(tokenizer.tokens, whole)
-        if tokenizer.modality == "text":
-            content = {"prompt": self.prompt.text, "text": sample.text}
-        else:
-            content = {"tokens": tokens_line(tokenizer.tokens, whole)}
-        return json_line(sample, seed=self.config.seed, content=content)
-
-    def _write_tune_book(self, events: "Iterable[Event]", output: Path | None) -> None:
-        from seqgen.music.write import write_abc
-
-        book = write_abc(piece for _, piece in self._pieces(events))
-        with _destination(output) as target:
-            target.write(book.encode("utf-8"))
-
-    def _write_files(self, events: "Iterable[Event]", form: "TuneForm", output: Path | None) -> None:
-        from seqgen.music.write import write_tune
-        from seqgen.sampling.outputs import numbered
-
-        for number, piece in self._pieces(events):
-            many = output is not None and self.config.count > 1
-            with _destination(numbered(output, number) if output and many else output) as target:
-                target.write(write_tune(piece, form))
-
-    def _pieces(self, events: "Iterable[Event]") -> "Iterator[tuple[int, Piece]]":
-        """Yield each tune and its number from 1, titled by what makes it again."""
-        from seqgen.sampling.engine import collect
-        from seqgen.sampling.outputs import make_piece
-
-        name = f"{self.artifact.path.resolve().name}, seed {self.config.seed}"
-        title = f"{self.prompt.title}, by {name}" if self.prompt.title else name
-        cut = 0
-        for sample in collect(events):
-            number = sample.sequence + 1
-            cut += sample.reason == "length"
-            numbered_title = f"{title}, tune {number}" if self.config.count > 1 else title
-            begin = self.prompt.names
-            yield number, make_piece(self.artifact.tokenizer, sample.tokens, numbered_title, begin=begin)
-        if cut:
-            notice(f"{cut} of {self.config.count} tunes were cut at --length {self.config.length}")
-
-
-@contextmanager
-def _destination(output: Path | None) -> "Iterator[BinaryIO]":
-    """Open a file that takes its place only when it is complete, or standard output."""
-    from seqgen.files import replacing
-
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with replacing(output) as aside, aside.open("wb") as file:
-        yield file

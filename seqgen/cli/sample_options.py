@@ -1,11 +1,14 @@
 """The options of `seqgen sample` that shape what is drawn, and how their values are read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.sampling.beam import BeamConfig
 
 Temperature = Annotated[
     str, typer.Option(help="Sharper below 1, flatter above; 0 is greedy; 1.2:0.7 goes from one to the other.")
@@ -28,6 +31,19 @@ MaxLineLength = Annotated[int | None, typer.Option(help="No line has more charac
 WordsFrom = Annotated[Path | None, typer.Option(help="Only words of this file appear; case is ignored.")]
 Starts = Annotated[str | None, typer.Option(help="The text starts so.")]
 Ends = Annotated[str | None, typer.Option(help="The text ends so.")]
+Beam = Annotated[
+    int | None, typer.Option(help="Search for the likeliest with so many hypotheses; 1 is greedy.")
+]
+NBest = Annotated[int, typer.Option(help="How many a beam search shows, the best first.")]
+Diverse = Annotated[
+    float, typer.Option(help="How much those should differ, in nats a token; 0.5 is moderate.")
+]
+BestOf = Annotated[int, typer.Option(help="Draw so many for each sample, and keep the likeliest.")]
+LengthPenalty = Annotated[
+    float, typer.Option(help="Lets longer ones win: 0 compares whole log-probabilities, 1 nearly per token.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines; the same as --format json.")]
+BatchSize = Annotated[int, typer.Option(help="How many are drawn together; never changes a sample.")]
 Acrostic = Annotated[str | None, typer.Option(help="The first letters of the lines spell this.")]
 
 
@@ -42,3 +58,28 @@ def parse_temperature(text: str) -> tuple[float, float | None]:
         return float(first), float(last) if colon else None
     except ValueError:
         raise ConfigError(f"--temperature {text}: a number, or two such as 1.2:0.7") from None
+
+
+def search_config(
+    *, beam: int | None, n_best: int, diverse: float, best_of: int, length_penalty: float
+) -> "BeamConfig | None":
+    """Return how to search, or None if samples are drawn.
+
+    Raises:
+        ConfigError: If a value makes no sense, alone or beside the others.
+    """
+    from seqgen.sampling.beam import BeamConfig
+    from seqgen.sampling.ranking import check_candidates, check_length_penalty
+
+    check_candidates(best_of)
+    check_length_penalty(length_penalty)
+    if beam is not None:
+        if best_of > 1:
+            raise ConfigError("--best-of: compares what is drawn, and --beam draws nothing; leave one out")
+        return BeamConfig(width=beam, n_best=n_best, length_penalty=length_penalty, diversity=diverse)
+    for flag, given in (("--n-best", n_best != 1), ("--diverse", diverse != 0)):
+        if given:
+            raise ConfigError(f"{flag}: is for --beam; ask for that too")
+    if length_penalty and best_of == 1:
+        raise ConfigError("--length-penalty: is for --beam and --best-of; ask for one of them")
+    return None

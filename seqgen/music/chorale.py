@@ -10,6 +10,7 @@ before the frame in which they fall, and `Beat_2` before the second beat of a ba
 Spelling is guessed from the key; ties, titles, tempos, instruments and velocities are left out.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
@@ -20,6 +21,7 @@ from typing import Any
 from seqgen.errors import TokenError
 from seqgen.music.frames import CHOIR, VOICES
 from seqgen.music.marks import mark_tokens, read_mark
+from seqgen.music.measures import measures
 from seqgen.music.midi import VELOCITY
 from seqgen.music.pieces import (
     Bar,
@@ -109,6 +111,16 @@ class ChoraleEncoding:
         for token in tokens:
             reading.read(token, Fraction(reading.frames, self.grid))
         return reading.build(self.grid)
+
+    def bar_numbers(self, tokens: Sequence[str]) -> list[int]:
+        """Return the number of the bar that each token stands in, as `seqgen.music.measures` counts."""
+        reading, times = _Reading(self.voices), []
+        for token in tokens:
+            times.append(Fraction(reading.frames, self.grid))
+            reading.read(token, times[-1])
+        bars = measures(reading.build(self.grid))
+        starts = [bar.start for bar in bars]
+        return [bars[max(0, bisect_right(starts, time) - 1)].number if bars else 1 for time in times]
 
 
 @dataclass

@@ -159,6 +159,15 @@ class Sampler:
                 f"{len(self.tokenizer.tokens)}; train again"
             )
 
+    @property
+    def decoder(self) -> Decoder:
+        """The network, for a search that draws nothing."""
+        return self._decoder
+
+    def diverged(self, error: str) -> ArtifactError:
+        """Return what is told when the network's output is not finite."""
+        return ArtifactError(f"{self._path}: {error}; its training diverged, train again")
+
     def generate(
         self,
         config: SampleConfig,
@@ -182,13 +191,25 @@ class Sampler:
                 cannot be met within the length.
             ArtifactError: If the network's output is not finite.
         """
-        if config.stop and self.tokenizer.modality != "text":
-            raise ConfigError("--stop: this model makes music, which has no text to stop at")
-        limits = _limits(config, constraint)
+        self.check(config, constraint)
+        limits = FREE if constraint is None else constraint.tables(config.length)
         for first in range(0, config.count, batch_size):
             numbers = list(range(first, min(first + batch_size, config.count)))
             prompt_ids = np.asarray(prompt, np.int64)
             yield from self._batch(numbers, config, prompt_ids, limits, threads or cpu_count())
+
+    def check(self, config: SampleConfig, constraint: Automaton | None) -> None:
+        """Refuse what cannot be sampled; for errors see `generate`."""
+        if config.stop and self.tokenizer.modality != "text":
+            raise ConfigError("--stop: this model makes music, which has no text to stop at")
+        if config.stop and constraint is not None:
+            raise ConfigError(
+                "--stop: would cut samples off before they obey the constraint; ask for only one"
+            )
+        shortest = 0 if constraint is None else constraint.shortest
+        if shortest is None or shortest > config.length:
+            needed = "no" if shortest is None else f"{shortest}"
+            raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
 
     def _batch(
         self,
@@ -198,7 +219,7 @@ class Sampler:
         limits: Constraint,
         threads: int,
     ) -> Iterator[Event]:
-        sequences = [_Sequence(number, self._stream(prompt), config.stop) for number in numbers]
+        sequences = [Teller(number, self.stream(prompt), config.stop) for number in numbers]
         shares = min(threads, len(numbers))
         parts = [
             _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares], prompt[None])
@@ -226,13 +247,17 @@ class Sampler:
         try:
             return [draw(parts[0])] if len(parts) == 1 else list(pool.map(draw, parts))
         except FloatingPointError as error:
-            raise ArtifactError(f"{self._path}: {error}; its training diverged, train again") from error
+            raise self.diverged(str(error)) from error
 
-    def _rule(self, config: SampleConfig) -> DrawRule:
+    def bias(self, config: SampleConfig) -> NDArray[np.float32]:
+        """Return what is added to the logits, (V,): as asked, and `<unk>` is never drawn."""
         bias = np.zeros(self._decoder.vocab, np.float32)
         bias[list(config.bias)] = list(config.bias.values())
         if self.tokenizer.unk_id is not None:
             bias[self.tokenizer.unk_id] = -np.inf
+        return bias
+
+    def _rule(self, config: SampleConfig) -> DrawRule:
         final = config.temperature if config.final_temperature is None else config.final_temperature
         steps = config.length - 1
         return DrawRule(
@@ -240,7 +265,7 @@ class Sampler:
             top_k=config.top_k,
             top_p=float(config.top_p),
             seed=np.uint64(config.seed),
-            bias=bias,
+            bias=self.bias(config),
             min_p=float(config.min_p),
             typical=float(config.typical),
             repetition=float(config.repetition_penalty),
@@ -251,7 +276,7 @@ class Sampler:
             slope_steps=steps,
         )
 
-    def _stream(self, prompt: Iterable[int]) -> StreamDecoder | None:
+    def stream(self, prompt: Iterable[int]) -> StreamDecoder | None:
         """Return a decoder that has seen the prompt, so that spacing and characters go on from it."""
         if self.tokenizer.modality != "text":
             return None
@@ -261,21 +286,16 @@ class Sampler:
         return stream
 
 
-def _limits(config: SampleConfig, constraint: Automaton | None) -> Constraint:
-    """Return the tables of a constraint that can be met."""
-    if constraint is None:
-        return FREE
-    if config.stop:
-        raise ConfigError("--stop: would cut samples off before they obey the constraint; ask for only one")
-    if constraint.shortest is None or constraint.shortest > config.length:
-        needed = "no" if constraint.shortest is None else f"{constraint.shortest}"
-        raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
-    return constraint.tables(config.length)
-
-
 @dataclass
-class _Sequence:
-    """What one sequence needs to turn its tokens into events."""
+class Teller:
+    """Turns the tokens of one sequence into events.
+
+    Attributes:
+        number: Of the sequence.
+        stream: Decodes its text, if it has any.
+        stop: Texts that end it.
+        ended: Whether its end was told.
+    """
 
     number: int
     stream: StreamDecoder | None
@@ -286,7 +306,8 @@ class _Sequence:
     def __post_init__(self) -> None:
         self.watch = StopWatch(self.stop)
 
-    def take(self, tokens: list[int], logprobs: list[float]) -> Iterator[Event]:
+    def take(self, tokens: Iterable[int], logprobs: Iterable[float]) -> Iterator[Event]:
+        """Yield what becomes certain with some more tokens and their log-probabilities, up to the end."""
         for token, logprob in zip(tokens, logprobs, strict=True):
             if self.ended or token == ENDED:
                 return
@@ -299,6 +320,7 @@ class _Sequence:
                 yield from self.end("stop")
 
     def end(self, reason: Reason, logprob: float = 0.0) -> Iterator[Event]:
+        """Yield what is left at the end, unless that was told."""
         if self.ended:
             return
         self.ended = True
@@ -312,7 +334,7 @@ class _Part:
     """The sequences that one thread draws, and the tokens before."""
 
     state: DecodeState
-    sequences: list[_Sequence]
+    sequences: list[Teller]
     past: NDArray[np.int64]
 
     def remember(self, tokens: NDArray[np.int64], rule: DrawRule) -> None:

@@ -62,8 +62,8 @@ def natural_format(tokenizer: Tokenizer) -> Format:
     return "abc" if tokenizer.vocab.options.get("notes") == "melody" else "midi"
 
 
-def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iterator[str]:
-    """Return the samples as one text, piece by piece: each with its prompt, ending in a line break.
+def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iterator[tuple[Event, str]]:
+    """Yield the samples as one text, piece by piece: each with its prompt, ending in a line break.
 
     Args:
         events: As the sampler gives them.
@@ -78,7 +78,7 @@ def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iter
             text, last = (between if event.sequence else "") + prompt + text, ""
         last = text[-1:] or last
         begins = isinstance(event, Ended)
-        yield text + "\n" if begins and last != "\n" else text
+        yield event, text + "\n" if begins and last != "\n" else text
 
 
 def tokens_line(names: Sequence[str], tokens: Iterable[int]) -> str:
@@ -96,17 +96,17 @@ def _escaped(name: str) -> str:
     ).replace(" ", "\\x20")
 
 
-def json_line(sample: Sample, *, seed: int, content: Mapping[str, Any]) -> str:
+def json_line(sample: Sample, *, seed: int | None, content: Mapping[str, Any]) -> str:
     """Return a sample as one line of JSON.
 
     Args:
         sample: The sample.
-        seed: Of the run.
+        seed: Of the run, if it had one.
         content: What its tokens stand for, such as `text` or `abc`.
     """
     record = {
         "sample": sample.sequence + 1,
-        "seed": seed,
+        **({} if seed is None else {"seed": seed}),
         **content,
         "end": sample.reason,
         "logprob_nats": round(sample.logprob, 4),

@@ -144,6 +144,44 @@ def test_json_lines_hold_text_ids_and_log_probability(speller, sample):
     assert second == first | {"sample": 2}
 
 
+def test_json_is_short_for_its_format_and_its_ids_are_those_of_the_text(model, sample):
+    _, out, _ = sample(model, "--seed", 2, "--json", "--prompt", "bad", "--length", 20, "-n", 3)
+    assert (
+        out == sample(model, "--seed", 2, "--format", "json", "--prompt", "bad", "--length", 20, "-n", 3)[1]
+    )
+    for record in map(json.loads, out.splitlines()):
+        assert record["prompt"] == "bad"
+        assert char_tokenizer().decode(record["ids"]) == record["text"]
+        assert record["logprob_nats"] < 0
+
+
+def test_the_likeliest_of_several_is_shown_at_any_batch_size(model, sample):
+    arguments = [model, "--seed", 2, "--json", "--length", 20]
+    drawn = [json.loads(line) for line in sample(*arguments, "-n", 6)[1].splitlines()]
+    best = [max(drawn[first : first + 3], key=lambda one: one["logprob_nats"])["ids"] for first in (0, 3)]
+    for batch_size in (1, 4, 64):
+        found = sample(*arguments, "-n", 2, "--best-of", 3, "--batch-size", batch_size)[1]
+        assert [json.loads(line)["ids"] for line in found.splitlines()] == best
+
+
+def test_a_beam_shows_the_likeliest_first_and_needs_no_seed(model, sample):
+    code, out, err = sample(model, "--beam", 8, "--n-best", 3, "--json", "--length", 12)
+    records = [json.loads(line) for line in out.splitlines()]
+    assert (code, err, len(records)) == (0, "", 3)
+    assert "seed" not in records[0]
+    scores = [record["logprob_nats"] for record in records]
+    assert scores == sorted(scores, reverse=True)
+    (greedy,) = sample(model, "--seed", 1, "--temperature", 0, "--json", "--length", 12)[1].splitlines()
+    assert json.loads(greedy)["logprob_nats"] < scores[0]
+
+
+def test_a_beam_that_finds_fewer_says_so(model, sample):
+    code, out, err = sample(model, "--beam", 5, "--n-best", 5, "--regex", "a|b|cab")
+    assert code == 0
+    assert sorted(out.split()) == ["a", "b", "cab"]
+    assert err == "seqgen: found 3 of 5; there are no others, or none that differ\n"
+
+
 def test_token_names_are_one_sample_a_line(speller, sample):
     _, out, _ = sample(speller("a b\n"), "--seed", 1, "--count", 2, "--format", "tokens")
     assert out == "a \\x20 b \\n\n" * 2
@@ -165,6 +203,22 @@ def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tm
         (["--format", "midi"], "--format midi: this model makes text; choose --format text, json, tokens"),
         (["-o", "x.mid"], "-o x.mid: this model makes text; choose --format text, json, tokens"),
         (["-o", "."], "-o .: a folder; name a file in it"),
+        (["--json", "--format", "text"], "--json: JSON lines, not --format text; ask for only one"),
+        (["--best-of", "0"], "--best-of 0: 1 to 10,000 candidates"),
+        (["--length-penalty", "1"], "--length-penalty: is for --beam and --best-of; ask for one of them"),
+        (["--best-of", "2", "--length-penalty", "-1"], "--length-penalty -1.0: 0 (none) to 10"),
+        (["--n-best", "2"], "--n-best: is for --beam; ask for that too"),
+        (["--diverse", "1"], "--diverse: is for --beam; ask for that too"),
+        (["--beam", "0"], "--beam 0: 1 (greedy) to 1000 hypotheses"),
+        (
+            ["--beam", "4", "--top-p", "0.5"],
+            "--top-p: has no meaning with --beam, which draws nothing; leave one out",
+        ),
+        (
+            ["--beam", "4", "--best-of", "3"],
+            "--best-of: compares what is drawn, and --beam draws nothing; leave one out",
+        ),
+        (["--batch-size", "0"], "--batch-size 0: at least 1"),
     ],
     ids=str,
 )
@@ -243,6 +297,12 @@ def test_the_suffix_of_the_output_picks_midi_or_musicxml(player, sample, tmp_pat
     sample(player, "--seed", 1, "-o", tmp_path / "tune.musicxml")
     assert (tmp_path / "tune.mid").read_bytes().startswith(b"MThd")
     assert b"<score-partwise" in (tmp_path / "tune.musicxml").read_bytes()
+
+
+def test_several_tunes_of_a_beam_have_numbers_and_no_seed(player, sample, tmp_path):
+    assert sample(player, "--beam", 4, "--n-best", 2, "-o", tmp_path / "tune.mid")[0] == 0
+    assert sorted(path.name for path in tmp_path.glob("*.mid")) == ["tune-1.mid", "tune-2.mid"]
+    assert "T:player, beam 4, tune 2\n" in sample(player, "--beam", 4, "--n-best", 2)[1]
 
 
 def test_several_midi_files_are_numbered(player, sample, tmp_path):

@@ -183,3 +183,10 @@ def test_it_is_rebuilt_from_its_parameters():
         note_encoding("chorale", {"bars": 1})
     with pytest.raises(TokenError, match="grid goes up to 96"):
         note_encoding("chorale", {"grid": 97})
+
+
+def test_tokens_know_their_bar():
+    encoding = ChoraleEncoding(grid=1, voices=2)
+    bar = [*["Pitch_60", "Rest"] * 3]
+    tokens = ["Meter_3/4", *bar, "Bar_|", *bar, "Bar_|]"]
+    assert encoding.bar_numbers(tokens) == [1] * 7 + [2] * 8

@@ -1,0 +1,159 @@
+"""What one call of `seqgen sample` draws, and how it is written: streamed to a pipe, or whole to files."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from seqgen.cli.console import notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
+    from seqgen.sampling.automata import Automaton
+    from seqgen.sampling.beam import BeamConfig
+    from seqgen.sampling.engine import Event, SampleConfig, Sampler
+    from seqgen.sampling.outputs import Format
+    from seqgen.sampling.parts import Part
+    from seqgen.sampling.prompts import Prompt
+
+FLUSH_SECONDS = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that one call of the command samples.
+
+    Attributes:
+        artifact: The model.
+        config: What is drawn, for each sample that is shown.
+        prompt: What every sample goes on from.
+        form: What samples are written as.
+        constraint: What may be drawn after the prompt.
+        exact: Use weights as trained.
+        beam: How to search, if nothing is drawn.
+        candidates: How many are drawn for each sample that is shown.
+        length_penalty: By which candidates are compared.
+        batch_size: How many sequences advance together; never changes a sample.
+        name: Of the model, in the titles of tunes.
+    """
+
+    artifact: "Artifact"
+    config: "SampleConfig"
+    prompt: "Prompt"
+    form: "Format"
+    constraint: "Automaton | None"
+    exact: bool
+    beam: "BeamConfig | None"
+    candidates: int
+    length_penalty: float
+    batch_size: int
+    name: str
+
+    @cached_property
+    def sampler(self) -> "Sampler":
+        """The network, read once."""
+        from seqgen.sampling.engine import Sampler
+
+        return Sampler(self.artifact, exact=self.exact)
+
+    @property
+    def count(self) -> int:
+        """How many samples are shown."""
+        return self.beam.n_best if self.beam else self.config.count
+
+    def events(self) -> "Iterator[Event]":
+        """Yield the tokens and ends of the samples that are shown."""
+        from seqgen.sampling.beam import beam_search
+        from seqgen.sampling.ranking import best_of
+
+        if self.beam:
+            return beam_search(
+                self.sampler, self.config, self.beam, prompt=self.prompt.ids, constraint=self.constraint
+            )
+        config = replace(self.config, count=self.config.count * self.candidates)
+        events = self.sampler.generate(
+            config, prompt=self.prompt.ids, constraint=self.constraint, batch_size=self.batch_size
+        )
+        if self.candidates == 1:
+            return events
+        return best_of(events, self.candidates, length_penalty=self.length_penalty)
+
+    def parts(self) -> "Iterator[Part]":
+        """Yield the samples as bytes, with notices where the user should know more."""
+        from seqgen.kernels.jit import telling_of_compilation
+        from seqgen.sampling.outputs import TUNES
+        from seqgen.sampling.parts import Rendering
+
+        name = f"{self.name}, {f'beam {self.beam.width}' if self.beam else f'seed {self.config.seed}'}"
+        rendering = Rendering(
+            tokenizer=self.artifact.tokenizer,
+            form=self.form,
+            prompt=self.prompt,
+            documents=self.artifact.config.corpus.documents,
+            seed=None if self.beam else self.config.seed,
+            title=f"{self.prompt.title}, by {name}" if self.prompt.title else name,
+            several=self.count > 1,
+        )
+        cut = shown = 0
+        with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
+            for part in rendering.parts(self.events()):
+                cut += part.outcome is not None and part.outcome.reason == "length"
+                shown = part.number
+                yield part
+        if shown < self.count:
+            notice(f"found {shown} of {self.count}; there are no others, or none that differ")
+        if cut and self.form in TUNES:
+            notice(f"{cut} of {self.count} tunes were cut at --length {self.config.length}")
+
+
+def check_destination(form: "Format", output: Path | None, count: int) -> None:
+    """Refuse early what could not be written later.
+
+    Raises:
+        ConfigError: If several tunes have one place, or a terminal would get MIDI.
+    """
+    from seqgen.sampling.outputs import BINARY, ONE_TUNE_A_FILE
+
+    if output is not None and output.is_dir():
+        raise ConfigError(f"-o {output}: a folder; name a file in it")
+    if output is None and form in ONE_TUNE_A_FILE and count > 1:
+        raise ConfigError(f"a {form} file holds one tune; write {count} of them with -o, such as -o tune.mid")
+    if output is None and form in BINARY and sys.stdout.isatty():
+        raise ConfigError(f"{form} is no text for a terminal; name a file with -o, or use a pipe")
+
+
+def write_parts(parts: "Iterable[Part]", output: Path | None, form: "Format", count: int) -> None:
+    """Write samples to a file, to one numbered file each where a file holds one tune, or to stdout."""
+    from seqgen.sampling.outputs import ONE_TUNE_A_FILE, numbered
+
+    if output is not None and form in ONE_TUNE_A_FILE and count > 1:
+        for part in parts:
+            with _destination(numbered(output, part.number)) as target:
+                target.write(part.data)
+        return
+    with _destination(output) as target:
+        flushed = 0.0
+        for part in parts:
+            target.write(part.data)
+            now = time.monotonic()
+            if part.outcome or now - flushed > FLUSH_SECONDS:
+                target.flush()
+                flushed = now
+
+
+@contextmanager
+def _destination(output: Path | None) -> "Iterator[BinaryIO]":
+    """Open a file that takes its place only when it is complete, or standard output."""
+    from seqgen.files import replacing
+
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with replacing(output) as aside, aside.open("wb") as file:
+        yield file

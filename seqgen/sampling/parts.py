@@ -1,0 +1,104 @@
+"""Samples as bytes, piece by piece: what a file or a pipe receives, each piece with the number of its sample.
+
+The pieces of all samples, one after the other, are the whole output. Text comes token by token; whatever else
+a sample is written as comes at its end, in one piece.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from seqgen.data.tokenizers import Tokenizer
+from seqgen.music.write import write_abc, write_tune
+from seqgen.sampling.engine import Ended, Event, Reason, Sample, collect
+from seqgen.sampling.outputs import ONE_TUNE_A_FILE, Format, json_line, make_piece, text_pieces, tokens_line
+from seqgen.sampling.prompts import Prompt
+from seqgen.sampling.stops import Drawn
+
+
+class Outcome(NamedTuple):
+    """How a sample came out.
+
+    Attributes:
+        tokens: How many were drawn, without EOS.
+        logprob: Of all draws together, EOS included, in nats.
+        reason: Of its end.
+    """
+
+    tokens: int
+    logprob: float
+    reason: Reason
+
+
+class Part(NamedTuple):
+    """A piece of a sample, numbered from 1; the last one tells the outcome."""
+
+    number: int
+    data: bytes
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """How samples are written.
+
+    Attributes:
+        tokenizer: Of the model.
+        form: One that the model has.
+        prompt: What every sample begins with.
+        documents: How the corpus was read; see `text_pieces`.
+        seed: Of the run, if it had one.
+        title: Of tunes; with `several` it is followed by the tune's number.
+        several: Whether there is more than one sample.
+    """
+
+    tokenizer: Tokenizer
+    form: Format
+    prompt: Prompt
+    documents: str
+    seed: int | None
+    title: str
+    several: bool
+
+    def parts(self, events: Iterable[Event]) -> Iterator[Part]:
+        """Yield the samples that events make, in order."""
+        if self.form == "text":
+            yield from self._text(events)
+            return
+        for sample in collect(events):
+            outcome = Outcome(len(sample.tokens), sample.logprob, sample.reason)
+            yield Part(sample.sequence + 1, self._whole(sample), outcome)
+
+    def _text(self, events: Iterable[Event]) -> Iterator[Part]:
+        tokens, logprob = 0, 0.0
+        for event, text in text_pieces(events, prompt=self.prompt.text, documents=self.documents):
+            number, data = event.sequence + 1, text.encode("utf-8", "replace")
+            tokens += isinstance(event, Drawn)
+            logprob += event.logprob
+            if isinstance(event, Ended):
+                yield Part(number, data, Outcome(tokens, logprob, event.reason))
+                tokens, logprob = 0, 0.0
+            else:
+                yield Part(number, data)
+
+    def _whole(self, sample: Sample) -> bytes:
+        number = sample.sequence + 1
+        ids = [*self.prompt.ids.tolist(), *sample.tokens]
+        if self.form in ("json", "tokens"):
+            return f"{self._line(sample, ids)}\n".encode("utf-8", "replace")
+        title = f"{self.title}, tune {number}" if self.several else self.title
+        piece = make_piece(self.tokenizer, sample.tokens, title, begin=self.prompt.names)
+        if self.form in ONE_TUNE_A_FILE:
+            return write_tune(piece, self.form)
+        between = "\n" if number > 1 else ""
+        return (between + write_abc([piece], first=number)).encode("utf-8")
+
+    def _line(self, sample: Sample, ids: list[int]) -> str:
+        names = tokens_line(self.tokenizer.tokens, ids)
+        if self.form == "tokens":
+            return names
+        if self.tokenizer.modality == "text":
+            return json_line(
+                sample, seed=self.seed, content={"prompt": self.prompt.text, "text": sample.text}
+            )
+        return json_line(sample, seed=self.seed, content={"tokens": names})
