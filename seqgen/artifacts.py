@@ -134,6 +134,30 @@ def load_artifact(path: Path, *, verify: bool = True) -> Artifact:
     return artifact
 
 
+_TASKS = {
+    "lm": ("a language model", "sample"),
+    "classify": ("a classifier", "classify"),
+    "translate": ("a translation model", "translate"),
+}
+"""What a model of each task is called, and the command that uses it."""
+
+
+def require_task(artifact: Artifact, task: str) -> Artifact:
+    """Return an artifact that is a model for a task.
+
+    Raises:
+        ArtifactError: If it is for another one, naming the command that takes it.
+    """
+    found = artifact.config.task
+    if found != task:
+        is_one, command = _TASKS[found]
+        wanted, _ = _TASKS[task]
+        raise ArtifactError(
+            f"{artifact.path}: {is_one}, where {wanted} is needed; use `seqgen {command} {artifact.path}`"
+        )
+    return artifact
+
+
 def _not_a_model(path: Path) -> str:
     if not path.exists():
         return f"{path}: no such model; `seqgen train CORPUS -o {path}` makes one"

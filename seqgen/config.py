@@ -15,6 +15,7 @@ from seqgen.errors import ConfigError
 
 Level = Literal["auto", "char", "byte", "word", "subword", "note"]
 Cell = Literal["lstm", "gru", "rnn", "window", "bow"]
+Task = Literal["lm", "classify", "translate"]
 Share = Annotated[float, Ge(0)]
 Rate = Annotated[float, Ge(0), Lt(1)]
 PositiveInt = Annotated[int, Gt(0)]
@@ -95,6 +96,7 @@ class ModelConfig(_Strict):
     layer_norm: bool = False
     """Layer normalisation inside the cells."""
     bidirectional: bool = False
+    """Whether a second stack of layers reads from the end; not for language models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,31 @@ class TrainingConfig(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(_Strict):
+    """What `--task classify` alone needs to know."""
+
+    text_column: str | None = None
+    label_column: str | None = None
+    """Columns of tables, by name or by number from 1."""
+    labels: tuple[str, ...] = ()
+    """The label of every output, in their order; found in the training part."""
+    pool: Literal["last", "mean", "max", "attention", "concat"] = "max"
+    """How the features of a text become one vector; `concat` joins last, max and mean."""
+    word_dropout: Rate = 0.0
+    """Share of the tokens of a text that are read as unknown while training."""
+    pooled_dropout: Rate = 0.3
+    """Share of the units dropped of the vector that a text has become."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` lets every class count alike, however many examples it has."""
+    init_from: str | None = None
+    """The language model whose embedding and layers training began with."""
+    rate_decay: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Each layer learns at so many times the rate of the one above it (Howard and Ruder 2018)."""
+    unfreeze_epochs: Annotated[float, Ge(0)] = 0.0
+    """So many epochs lie between the beginning of one layer's learning and that of the next below."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TranslateConfig(_Strict):
     """What `--task translate` alone needs to know."""
 
@@ -169,11 +196,14 @@ class TranslateConfig(_Strict):
 class Config(_Strict):
     """Everything that decides what a run produces."""
 
+    task: Task = "lm"
+    """What the model is for: to continue texts, to label them, or to translate them."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     vocab: VocabConfig = field(default_factory=VocabConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    classify: ClassifyConfig = field(default_factory=ClassifyConfig)
     translate: TranslateConfig = field(default_factory=TranslateConfig)
 
 
@@ -291,7 +321,11 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
 
 def to_plain(config: Any) -> dict[str, Any]:
     """Return a configuration as nested plain values that YAML can write."""
-    plain: dict[str, Any] = asdict(config)
-    plain["index"]["split"] = list(plain["index"]["split"])
-    plain["model"]["cutoffs"] = list(plain["model"]["cutoffs"])
+    plain: dict[str, Any] = _lists_for_tuples(asdict(config))
     return plain
+
+
+def _lists_for_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists_for_tuples(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

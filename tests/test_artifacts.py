@@ -6,6 +6,7 @@ from seqgen.artifacts import (
     Checkpoint,
     load_artifact,
     load_checkpoint,
+    require_task,
     write_artifact,
     write_checkpoint,
 )
@@ -119,3 +120,25 @@ def test_a_changed_checkpoint_is_refused(tmp_path):
 def test_resuming_from_nothing_says_so(tmp_path):
     with pytest.raises(ArtifactError, match="no checkpoint to resume from"):
         load_checkpoint(tmp_path)
+
+
+def test_a_model_without_a_task_is_a_language_model(model):
+    file = model / "artifact.yaml"
+    record = yaml.safe_load(file.read_text())
+    for key in ("task", "classify"):
+        del record["config"][key]
+    file.write_text(yaml.safe_dump(record))
+    artifact = load_artifact(model)
+    assert require_task(artifact, "lm") is artifact
+
+
+def test_a_model_of_another_task_is_told_with_the_command_that_takes_it(model):
+    file = model / "artifact.yaml"
+    record = yaml.safe_load(file.read_text())
+    record["config"]["task"] = "translate"
+    file.write_text(yaml.safe_dump(record))
+    expected = (
+        rf"{model}: a translation model, where a language model is needed; use `seqgen translate {model}`"
+    )
+    with pytest.raises(ArtifactError, match=expected):
+        require_task(load_artifact(model), "lm")

@@ -155,10 +155,10 @@ def _train_one(corpus: list[str], index: "TokenIndex", config: Any, path: Path) 
 
 
 def _score_model(path: Path, corpus: list[str], shares: list[float] | None) -> "Compared":
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.training.comparison import compare_model
 
-    artifact = load_artifact(path)
+    artifact = require_task(load_artifact(path), "lm")
     index = _split_like_the_others(artifact, corpus, shares)
     if index.corpus_hash != artifact.source.get("corpus_hash"):
         notice(f"{path} was trained on another corpus: its gap tells nothing of overfitting here")

@@ -91,11 +91,11 @@ def _evaluate(
     as_json: bool,
     per_token: bool,
 ) -> None:
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.evaluation import restore_model
     from seqgen.evaluation.ngram import mixed, ngram_losses
 
-    artifact = load_artifact(path)
+    artifact = require_task(load_artifact(path), "lm")
     index, part = _what_to_predict(artifact, corpus, part)
     if not index.counts(part)["tokens"]:
         raise CorpusError(f"the {part} part is empty; name a corpus, or another --part")

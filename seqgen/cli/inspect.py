@@ -49,14 +49,14 @@ def gradients(
     """
     import json
 
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.report.plots import check_plot, plot_flow
 
     if plot:
         check_plot(plot)
     flows: dict[str, GradientFlow] = {}
     for path in [model, *(beside or [])]:
-        artifact = load_artifact(path)
+        artifact = require_task(load_artifact(path), "lm")
         index = _read(artifact, corpus)
         for factor in scale or [1.0]:
             name = _flow_name(artifact, factor)
@@ -206,11 +206,11 @@ def gates(
     """
     import json
 
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.evaluation import restore_model
     from seqgen.inspection.gates import find_marks, most_selective, read_gates
 
-    artifact = load_artifact(model)
+    artifact = require_task(load_artifact(model), "lm")
     ids = _encode(artifact, text)
     tokens = [artifact.tokenizer.tokens[token] for token in ids]
     try:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from seqgen.data.index import TokenIndex
-    from seqgen.evaluation import Score
-    from seqgen.training.step import Step
+    from seqgen.training.step import Step, Validation
 
 RECENT_STEPS = 50
 """The training loss shown is the mean of so many steps."""
@@ -26,8 +25,26 @@ SAMPLE_TEMPERATURE = 0.8
 
 
 def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensorboard: Path | None) -> None:
-    """Draw the steps of a training on stderr as they come, with a short sample after each new best."""
+    """Draw the training of a language model, with a short sample after each new best."""
     unit = "chars" if index.tokenizer.level == "char" else "tokens"
+    follow_steps(steps, unit=unit, tensorboard=tensorboard, preview=lambda step: _preview(output, step))
+
+
+def follow_steps(
+    steps: "Iterator[Step]",
+    *,
+    unit: str,
+    tensorboard: Path | None,
+    preview: Callable[[int], str] | None = None,
+) -> None:
+    """Draw the steps of a training on stderr as they come.
+
+    Args:
+        steps: The training.
+        unit: What its speed counts, such as "tokens".
+        tensorboard: A folder for logs.
+        preview: Returns what to show of a new best model, by its step.
+    """
     view = _live_view() if sys.stderr.isatty() else None
     recent: deque[float] = deque(maxlen=RECENT_STEPS)
     with view or nullcontext(), _event_writer(tensorboard) as events:
@@ -43,10 +60,10 @@ def follow(steps: "Iterator[Step]", index: "TokenIndex", output: Path, *, tensor
                 _write_events(events, step)
             if step.validation:
                 _tell_validation(step, step.validation, loss, unit)
-                if step.is_best and view:
-                    _show_sample(view, output, step.step)
+                if step.is_best and view and preview:
+                    _show_sample(view, preview(step.step))
             if step.stopped_early:
-                notice("the validation loss no longer improves: stopped early")
+                notice("the validation score no longer improves: stopped early")
 
 
 def _live_view() -> "Progress":
@@ -70,20 +87,20 @@ def _advance(view: "Progress", task: "TaskID", step: "Step", loss: float, unit: 
         "speed": f"{step.tokens_per_second:,.0f} {unit}/s",
     }
     if step.validation:
-        fields["valid"] = f"valid {step.validation.loss_nats:.3f}"
+        fields["valid"] = step.validation.summary
     view.update(task, completed=step.progress, **fields)
 
 
-def _tell_validation(step: "Step", score: "Score", loss: float, unit: str) -> None:
+def _tell_validation(step: "Step", score: "Validation", loss: float, unit: str) -> None:
     notice(
-        f"{step.seconds:6.0f} s  epoch {step.epoch:6.2f}  train {loss:.4f}  valid {score.loss_nats:.4f}"
+        f"{step.seconds:6.0f} s  epoch {step.epoch:6.2f}  train {loss:.4f}  {score.summary}"
         f"{' *' if step.is_best else '  '}  {step.tokens_per_second:,.0f} {unit}/s"
         f"  norm {step.gradient_norm:.2f}, {step.clipped_share:.0%} clipped"
     )
 
 
-def _show_sample(view: "Progress", output: Path, seed: int) -> None:
-    for line in _preview(output, seed).strip().splitlines()[:SAMPLE_LINES]:
+def _show_sample(view: "Progress", sample: str) -> None:
+    for line in sample.strip().splitlines()[:SAMPLE_LINES]:
         view.console.print(f"  | {line[:SAMPLE_WIDTH]}", style="dim")
 
 

@@ -92,13 +92,13 @@ def sample(
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.sampling.bias import token_bias
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
 
-    artifact = load_artifact(model)
+    artifact = require_task(load_artifact(model), "lm")
     chosen = choose_format(artifact.tokenizer, form, output)
     _check_destination(chosen, output, count)
     temperatures = options.parse_temperature(temperature)

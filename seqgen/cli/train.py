@@ -1,8 +1,6 @@
 """`seqgen train`: from a corpus or an index to a model directory."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,14 +23,34 @@ from seqgen.cli.options import (
     given_values,
     parse_shares,
 )
-from seqgen.errors import ConfigError
+from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
+from seqgen.cli.task_options import (
+    AttentionName,
+    Bidirectional,
+    ClassWeights,
+    InitFrom,
+    InputFeeding,
+    LabelColumn,
+    Pool,
+    PooledDropout,
+    RateDecay,
+    SharedVocab,
+    TargetLevel,
+    TargetMaxSize,
+    TaskName,
+    TeacherForcing,
+    TestFiles,
+    TextColumn,
+    UnfreezeEpochs,
+    ValidFiles,
+    WordDropout,
+)
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Checkpoint
     from seqgen.config import Config
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
-    from seqgen.training.step import Step
 
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
 _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
@@ -104,8 +122,27 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUTPUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in OUTPUT.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Also write TensorBoard logs here.")] = None,
+    task: TaskName = None,
+    valid: ValidFiles = None,
+    test: TestFiles = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    bidirectional: Bidirectional = None,
+    pool: Pool = None,
+    word_dropout: WordDropout = None,
+    pooled_dropout: PooledDropout = None,
+    class_weights: ClassWeights = None,
+    init_from: InitFrom = None,
+    rate_decay: RateDecay = None,
+    unfreeze_epochs: UnfreezeEpochs = None,
+    attention: AttentionName = None,
+    input_feeding: InputFeeding = None,
+    teacher_forcing: TeacherForcing = None,
+    shared_vocab: SharedVocab = None,
+    target_level: TargetLevel = None,
+    target_max_size: TargetMaxSize = None,
 ) -> None:
-    """Train a model on a corpus.
+    """Train a model on a corpus: a language model, or one for another --task.
 
     Example: seqgen train fiddle -o models/fiddle --minutes 2
     """
@@ -153,20 +190,38 @@ def train(
         corpus__column=column,
         corpus__encoding=encoding,
         corpus__on_error=on_error,
+        task=task,
+        model__bidirectional=bidirectional,
+        classify__text_column=text_column,
+        classify__label_column=label_column,
+        classify__pool=pool,
+        classify__word_dropout=word_dropout,
+        classify__pooled_dropout=pooled_dropout,
+        classify__class_weights=class_weights,
+        classify__rate_decay=rate_decay,
+        classify__unfreeze_epochs=unfreeze_epochs,
+        translate__attention=attention,
+        translate__input_feeding=input_feeding,
+        translate__teacher_forcing=teacher_forcing,
+        translate__shared_vocab=shared_vocab,
+        translate__target_level=target_level,
+        translate__target_max_size=target_max_size,
     )
-    chosen = _chosen_values(config_file, settings or [], given)
-    code = _run(
-        corpus,
-        output,
-        chosen,
-        preset,
-        memory=memory,
+    request = TrainRequest(
+        corpus=corpus,
+        output=output,
+        chosen=_chosen_values(config_file, settings or [], given),
+        preset=preset,
+        valid=valid or [],
+        test=test or [],
+        init_from=init_from,
         vocab=vocab,
+        memory=memory,
         resume=resume,
         overwrite=overwrite,
         tensorboard=tensorboard,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(runner_of(request)(request))
 
 
 def _chosen_values(file: Path | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:
@@ -180,34 +235,25 @@ def _chosen_values(file: Path | None, settings: list[str], flags: dict[str, Any]
     return values
 
 
-def _run(
-    corpus: list[str],
-    output: Path,
-    chosen: dict[str, Any],
-    preset: str,
-    *,
-    memory: float | None,
-    vocab: Path | None,
-    resume: bool,
-    overwrite: bool,
-    tensorboard: Path | None,
-) -> int:
+def run(request: TrainRequest) -> int:
+    """Train a language model; return the exit code."""
     from seqgen.artifacts import load_checkpoint
     from seqgen.cli.live import follow
     from seqgen.training.finish import finish
     from seqgen.training.loop import train
 
-    checkpoint = load_checkpoint(output) if resume else None
-    if checkpoint is None and not overwrite:
-        _refuse_to_overwrite(output)
+    corpus, output = request.corpus, request.output
+    checkpoint = load_checkpoint(output) if request.resume else None
+    if checkpoint is None and not request.overwrite:
+        refuse_to_overwrite(output)
     if checkpoint is None:
-        index, config = _prepare(corpus, chosen, preset, vocab, memory)
+        index, config = _prepare(corpus, request.chosen, request.preset, request.vocab, request.memory)
     else:
-        index, config = _prepare_again(corpus, chosen, checkpoint, output)
+        index, config = _prepare_again(corpus, request.chosen, checkpoint, output)
     source = {"corpus": corpus, "corpus_hash": index.corpus_hash, **_licence(corpus)}
     steps = train(index, config, path=output, source=source, checkpoint=checkpoint)
-    with closing(steps), _ctrl_c_noted() as interrupted:
-        follow(_until(interrupted, steps), index, output, tensorboard=tensorboard)
+    with closing(steps), ctrl_c_noted() as interrupted:
+        follow(until(interrupted, steps), index, output, tensorboard=request.tensorboard)
     if interrupted:
         notice(f"interrupted; the model and a checkpoint are in {output}; go on with --resume")
         return 130
@@ -224,15 +270,6 @@ def _licence(corpus: list[str]) -> dict[str, str]:
     manifests = [find_manifest(name) for name in corpus if not Path(name).exists()]
     licences = dict.fromkeys(manifest.licence for manifest in manifests if manifest)
     return {"licence": " ".join(licences)} if licences else {}
-
-
-def _refuse_to_overwrite(output: Path) -> None:
-    from seqgen.artifacts import is_model
-
-    if is_model(output):
-        raise ConfigError(f"{output}: holds a model; go on with --resume, replace it with --overwrite")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output}: exists and is not a model directory; choose another -o")
 
 
 def _prepare(
@@ -268,31 +305,6 @@ def _prepare_again(
         notice("--resume keeps the settings of the checkpoint; only --epochs and --minutes can be new")
     index = ensure_index(corpus, config, tokenizer=load_artifact(output).tokenizer, notify=notice)
     return index, config
-
-
-@contextmanager
-def _ctrl_c_noted() -> "Iterator[list[int]]":
-    """Yield a list that the first Ctrl-C fills; the second one interrupts as usual."""
-    noted: list[int] = []
-    former = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: object) -> None:
-        noted.append(number)
-        signal.signal(signal.SIGINT, former)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, former)
-
-
-def _until(interrupted: list[int], steps: "Iterator[Step]") -> "Iterator[Step]":
-    """Pass steps on until Ctrl-C was pressed: a step is never cut in two."""
-    for step in steps:
-        yield step
-        if interrupted:
-            return
 
 
 def _tell_result(output: Path, score: "Score | None") -> None:

@@ -7,7 +7,7 @@ translations it has. Letter case and white space do not make another source.
 import gzip
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -63,7 +63,7 @@ def read_pairs(files: Sequence[Path], *, encoding: str = "utf-8", notify: Notify
         CorpusError: With the line, if a row has too few columns or not as many as the first, if only one
             side of a pair is empty, or if two files are not of equal length.
     """
-    match [(file, _lines(file, encoding)) for file in files]:
+    match [(file, read_lines(file, encoding)) for file in files]:
         case [(file, lines)]:
             pairs = _columns(file, lines, notify)
         case [(first, sources), (second, targets)]:
@@ -77,8 +77,12 @@ def read_pairs(files: Sequence[Path], *, encoding: str = "utf-8", notify: Notify
     return pairs
 
 
-def _lines(file: Path, encoding: str) -> list[str]:
-    """Return the lines of a text without their ends."""
+def read_lines(file: Path, encoding: str = "utf-8") -> list[str]:
+    """Return the lines of a text, which may be gzip-compressed, without their ends.
+
+    Raises:
+        CorpusError: If the file cannot be read as such.
+    """
     try:
         with _open(file) as stream:
             text = b"".join(utf8_chunks(stream, encoding)).decode()
@@ -207,26 +211,36 @@ def load_pairs(
     files: Sequence[Path],
     config: Config,
     *,
+    given: Mapping[str, Sequence[Path]] = {},
     tokenizers: tuple[Tokenizer, Tokenizer] | None = None,
     notify: Notify,
 ) -> PairCorpus:
     """Read pairs, divide them and build the vocabularies that are not given.
 
+    Args:
+        files: One file of pairs, or two aligned ones.
+        config: How to read and divide them, and what tokens are.
+        given: The files of other parts, by name, where there are any; all of `files` is then for training.
+        tokenizers: Of both sides.
+        notify: Called with one line on each choice made for the user.
+
     Raises:
         CorpusError: If the pairs cannot be read, or none is left to train on.
         ConfigError: If an option makes no sense at its level.
     """
-    pairs = read_pairs(files, encoding=config.corpus.encoding, notify=notify)
-    parts = split_pairs(pairs, config.index.split)
+    encoding = config.corpus.encoding
+    pairs = read_pairs(files, encoding=encoding, notify=notify)
+    parts = split_pairs(pairs, (1.0, 0.0, 0.0) if given else config.index.split)
+    parts |= {name: read_pairs(own, encoding=encoding, notify=notify) for name, own in given.items()}
     if not parts["train"]:
         raise CorpusError(f"{files[0]}: no pair falls into the training part; give it a larger --split share")
-    digest = canonical_hash([list(pair) for pair in pairs])
+    digest = canonical_hash([[list(pair) for pair in part] for part in parts.values()])
     chosen = tokenizers or _build_tokenizers(parts["train"], config, digest, notify)
     return PairCorpus(parts, *chosen, digest)
 
 
 def repeated_targets(parts: dict[str, list[Pair]], part: str) -> int:
-    """Count the pairs of a part whose target is one of training, too: those need no translating, only recall."""
+    """Count the pairs of a part whose target is one of training: those take no translating, only recall."""
     known = {pair.target for pair in parts["train"]}
     return sum(pair.target in known for pair in parts[part])
 
@@ -303,25 +317,15 @@ def _one_block(texts: Iterable[str]) -> PartBlock:
     return PartBlock(block.data, block.starts, block.ends, np.zeros(count, dtype=np.uint8), whole, whole)
 
 
-def padded(sequences: Sequence[Ids], *, fill: int, left: bool = False) -> NDArray[np.int64]:
-    """Return sequences side by side, time first: (longest, B), filled up at the end, or the beginning."""
+def aligned(sequences: Sequence[Ids], *, fill: int, at_end: bool = False) -> Ids:
+    """Return sequences side by side, time first, as (longest, B): all begin, or `at_end` end, together."""
     longest = max(map(len, sequences))
     array = np.full((longest, len(sequences)), fill, dtype=np.int64)
     for row, ids in enumerate(sequences):
-        array[longest - len(ids) if left else 0 :, row][: len(ids)] = ids
+        array[longest - len(ids) if at_end else 0 :, row][: len(ids)] = ids
     return array
 
 
-def lengths_of(sequences: Iterable[Ids]) -> NDArray[np.int64]:
+def lengths_of(sequences: Iterable[Ids]) -> Ids:
     """Return how long each sequence is, (B,)."""
     return np.fromiter(map(len, sequences), dtype=np.int64)
-
-
-def bucketed(
-    lengths: Sequence[tuple[int, ...]], batch_size: int, random: np.random.Generator
-) -> Iterator[list[int]]:
-    """Yield the numbers of examples in batches of like lengths, the batches in random order."""
-    order = sorted(range(len(lengths)), key=lambda number: (lengths[number], random.random()))
-    batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
-    for place in random.permutation(len(batches)):
-        yield batches[int(place)]

@@ -98,6 +98,11 @@ class Score:
         total = self.loss_nats * self.tokens
         return {name: bits_per_unit(total, count) for name, count in self.units.items() if count}
 
+    @property
+    def summary(self) -> str:
+        """What to tell of it while training."""
+        return f"valid {self.loss_nats:.4f}"
+
     def record(self) -> dict[str, Any]:
         """Return everything as plain values, rounded to what is meaningful."""
         plain = {**asdict(self), "units": dict(self.units)}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import ModelConfig
+from seqgen.errors import ConfigError
 from seqgen.networks.embeddings import make_embedding
 from seqgen.networks.encoders import State
 from seqgen.networks.heads import make_head
@@ -18,10 +19,18 @@ class LanguageModel(nn.Module):
     Args:
         config: Cell and sizes.
         vocab_size: V.
+
+    Raises:
+        ConfigError: If it is to read from both ends.
     """
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
+        if config.bidirectional:
+            raise ConfigError(
+                "--bidirectional: a language model predicts the next token, which the layers that read from "
+                "the end would have seen; leave it out, or use --task classify or translate"
+            )
         self.embedding = make_embedding(config, vocab_size)
         self.encoder = make_encoder(replace(config, embedding_size=self.embedding.embedding_dim))
         self.head = make_head(config, self.encoder.output_size, self.embedding)

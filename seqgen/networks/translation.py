@@ -225,7 +225,7 @@ class TranslationModel(nn.Module):
             precision: Of the recurrent layers' matrix products.
 
         Returns:
-            Features (B, D), the weights of attention (B, S), or (B, 0) where there is none, and the next carry.
+            Features (B, D), the weights of attention (B, S), (B, 0) where there is none, and the next carry.
         """
         embedded = functional.embedding(tokens, self.target_embedding.weight)  # (B,) -> (B, E)
         rows = torch.arange(len(tokens), device=tokens.device).unsqueeze(0)  # (1, B)

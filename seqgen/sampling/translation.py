@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqgen.artifacts import Artifact
-from seqgen.data.pairs import decode_sentence, encode_sentence, lengths_of, padded
+from seqgen.data.pairs import aligned, decode_sentence, encode_sentence, lengths_of
 from seqgen.data.tokenizers import Tokenizer, prepare
 from seqgen.data.words import cut_words
 from seqgen.networks.translation import TranslationModel
@@ -32,7 +32,7 @@ class Search(NamedTuple):
         copy_unknown: Whether an unknown token becomes the token of the source that was looked at most.
     """
 
-    beam: int = 1
+    beam: int = 5
     length_penalty: float = 1.0
     n_best: int = 1
     copy_unknown: bool = True
@@ -127,7 +127,7 @@ class Translator:
         limits = _SHORTEST_LIMIT + np.ceil(_TIMES_USUAL * self.tokens_ratio * lengths)
         found = beam_search(
             self.model,
-            torch.from_numpy(padded(ids, fill=END, left=True)).to(device),
+            torch.from_numpy(aligned(ids, fill=END, at_end=True)).to(device),
             torch.from_numpy(lengths).to(device),
             width=search.beam,
             length_penalty=search.length_penalty,

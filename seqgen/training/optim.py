@@ -1,6 +1,7 @@
 """Optimisers with decay on matrices only, gradient clipping, and their state as arrays."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,16 +11,25 @@ from torch import nn
 from seqgen.config import TrainingConfig
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, config: TrainingConfig, *, apart: bool = False) -> torch.optim.Optimizer:
     """Build the optimiser over a model's parameters: AdamW (Loshchilov and Hutter 2019) or SGD.
 
     Biases are not decayed. NT-ASGD (Merity et al. 2018) is SGD whose weights `averaging` averages.
+
+    Args:
+        model: What is trained.
+        config: How.
+        apart: Whether each parameter is a group of its own with its `name`, so that rates may differ.
     """
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+    groups: list[dict[str, Any]]
+    if apart:
+        groups = [{"params": [p], "name": name} for name, p in model.named_parameters()]
+    else:
+        parameters = list(model.parameters())
+        groups = [{"params": [p for p in parameters if (p.dim() > 1) is matrix]} for matrix in (True, False)]
+    for group in groups:
+        is_matrix = any(parameter.dim() > 1 for parameter in group["params"])
+        group["weight_decay"] = config.weight_decay if is_matrix else 0.0
     if config.optimizer == "adamw":
         betas = (config.beta1, config.beta2)
         return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=True)

@@ -1,8 +1,21 @@
 """What a training tells of itself while it goes on."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from seqgen.evaluation import Score
+
+class Validation(Protocol):
+    """A score measured while training; `seqgen.evaluation.Score` is one."""
+
+    @property
+    def loss_nats(self) -> float:
+        """Mean loss of what is predicted: a token, or the label of an example."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """What to tell of it in a few words."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +45,7 @@ class Step:
     learning_rate: float
     seconds: float
     tokens_per_second: float
-    validation: Score | None = None
+    validation: Validation | None = None
     is_best: bool = False
     stopped_early: bool = False
     notice: str | None = None

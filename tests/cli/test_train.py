@@ -215,3 +215,21 @@ def test_output_layers_are_chosen_by_flags(text, tmp_path, flags, stored):
 def test_output_layers_that_exclude_each_other_are_refused(text, tmp_path, capsys):
     assert train(text, tmp_path / "m", "--tied", "--softmax", "adaptive") == 1
     assert "set only one" in capsys.readouterr().err
+
+
+def test_a_bidirectional_language_model_is_refused_with_the_reason(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", "--bidirectional", "--epochs", "1") == 1
+    assert "predicts the next token, which the layers that read from the end" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pool", "max"], "classify.pool is of no effect on --task lm; it is for --task classify"),
+        (["--valid", "x.tsv"], "--valid and --test are for --task classify and translate; use --split here"),
+        (["--task", "label"], "task = 'label': input should be 'lm', 'classify' or 'translate'"),
+    ],
+)
+def test_settings_of_another_task_are_refused(text, tmp_path, capsys, options, message):
+    assert train(text, tmp_path / "m", *options) == 1
+    assert message in capsys.readouterr().err

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from seqgen.config import build_config
 from seqgen.data.pairs import (
     Pair,
+    aligned,
     decode_sentence,
     encode_sentence,
     lengths_of,
     load_pairs,
-    padded,
     read_pairs,
     repeated_targets,
     source_key,
@@ -184,16 +184,27 @@ def test_the_content_hash_depends_on_pairs_and_vocabularies(tmp_path):
 
 
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5), st.booleans())
-def test_padding_keeps_every_sequence(sequences, left):
+def test_sequences_side_by_side_stay_whole(sequences, at_end):
     arrays = [np.array(ids, dtype=np.int64) for ids in sequences]
-    array = padded(arrays, fill=-1, left=left)
+    array = aligned(arrays, fill=-1, at_end=at_end)
     assert array.shape == (max(map(len, sequences)), len(sequences))
     for row, ids in enumerate(sequences):
         column = array[:, row].tolist()
-        kept = column[len(column) - len(ids) :] if left else column[: len(ids)]
+        kept = column[len(column) - len(ids) :] if at_end else column[: len(ids)]
         assert kept == ids
         assert column.count(-1) == len(column) - len(ids)
     assert lengths_of(arrays).tolist() == list(map(len, sequences))
+
+
+def test_parts_that_are_given_as_files_are_those_of_the_corpus(tmp_path):
+    valid = table(tmp_path / "valid.tsv", [("The red dog.", "Le chien.")])
+    file = table(tmp_path / "pairs.tsv")
+    corpus = load_pairs([file], build_config({}), given={"valid": [valid]}, notify=lambda _: None)
+    assert corpus.parts == {
+        "train": [Pair(*pair) for pair in rows()],
+        "valid": [Pair("The red dog.", "Le chien.")],
+        "test": [],
+    }
 
 
 def test_real_pairs_divide_by_their_sources():
