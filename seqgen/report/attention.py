@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def plot_attention(
     axes = figure.add_subplot()
     axes.imshow(weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
     axes.xaxis.tick_top()
-    style = {"family": families, "parse_math": False}
+    style: dict[str, Any] = {"family": families, "parse_math": False}
     axes.set_xticks(range(len(source)), [_label(token, missing) for token in source], rotation=90, **style)
     axes.set_yticks(range(len(target)), [_label(token, missing) for token in target], **style)
     axes.set_xticks(np.arange(len(source) + 1) - 0.5, minor=True)

@@ -110,7 +110,7 @@ class _Beams:
         features, weights, self.carry = self.model.step(
             self.tokens[:, :, -1].flatten(), self.memory, self.carry
         )
-        log_probs = self.model.log_probs(features).unflatten(0, self.log_probs.shape)  # (N·K, V) -> (N, K, V)
+        log_probs = self.model.log_probs(features).view(*self.log_probs.shape, -1)  # (N·K, V) -> (N, K, V)
         total = (self.log_probs.unsqueeze(2) + log_probs).flatten(1)
         vocab = log_probs.shape[2]
         best = total.topk(2 * self.width, 1)
@@ -118,7 +118,7 @@ class _Beams:
         self.parents, chosen = places // vocab, places % vocab
         sources = torch.arange(len(places), device=places.device).unsqueeze(1)
         self.tokens = torch.cat([self.tokens[sources, self.parents], chosen.unsqueeze(2)], 2)
-        weights = weights.unflatten(0, log_probs.shape[:2]).unsqueeze(2)  # (N·K, S) -> (N, K, 1, S)
+        weights = weights.view(*log_probs.shape[:2], 1, weights.shape[1])  # (N·K, S) -> (N, K, 1, S)
         former = self.weights if self.weights.shape[2] else weights[:, :, :0]
         self.weights = torch.cat([former, weights], 2)[sources, self.parents]
         self.ended = chosen == END

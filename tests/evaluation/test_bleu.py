@@ -6,16 +6,15 @@ from seqgen.evaluation.bleu import score_translations, tokenization
 
 
 def test_equal_translations_score_100_and_name_their_signature():
-    score = score_translations(
-        ["The cat sat on the mat.", "A dog ran."], [["The cat sat on the mat."], ["A dog ran."]]
-    )
+    sentences = ["The cat sat on the mat.", "A dog ran."]
+    score = score_translations(sentences, [[sentence] for sentence in sentences])
     assert (round(score.bleu), round(score.chrf), score.sentences) == (100, 100, 2)
     assert "tok:13a" in score.signatures["bleu"]
     assert "version:" in score.signatures["chrf"]
 
 
 def test_bleu_is_the_papers_by_hand():
-    # 6 of 7 words, 4 of 6 pairs, 2 of 5 triples and 1 of 4 quadruples are the reference's; it is a word longer.
+    # Of 7 words, 6 pairs, 5 triples and 4 quadruples 6, 4, 2 and 1 are in the reference, which is longer.
     translation, reference = "a b c d x e f", "a b c d e f g h"
     score = score_translations([translation], [[reference]])
     precision = math.exp(sum(math.log(p) for p in (6 / 7, 4 / 6, 2 / 5, 1 / 4)) / 4)
