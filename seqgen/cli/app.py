@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqgen import __version__
+from seqgen.cli.classify import classify
 from seqgen.cli.compare import compare
 from seqgen.cli.console import complain
 from seqgen.cli.convert import convert
@@ -57,6 +58,7 @@ app.command()(train)
 app.command()(sample)
 app.command()(translate)
 app.command()(evaluate)
+app.command()(classify)
 app.command()(compare)
 app.command()(vocab)
 app.command()(index)

@@ -19,6 +19,7 @@ from seqgen.cli.adapting import (
     choose_adaptation,
 )
 from seqgen.cli.console import notice
+from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from seqgen.evaluation.losses import Losses
     from seqgen.networks.tasks import LanguageModel
 
+_OTHER_TASKS = {"classify": evaluate_classifier}
+"""What scores the models of other tasks."""
 _CORPUS = typer.Argument(help="What to predict; without it, a part of the corpus the model was trained on.")
 
 
@@ -54,6 +57,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score a model: nats per token, perplexity, bits per character, byte or note.
+
+    A classifier is scored on its labels instead: accuracy, macro-F1, confusion matrix.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.
     With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part. The
@@ -95,7 +100,13 @@ def _evaluate(
     from seqgen.evaluation import restore_model
     from seqgen.evaluation.ngram import mixed, ngram_losses
 
-    artifact = require_task(load_artifact(path), "lm")
+    artifact = load_artifact(path)
+    if artifact.config.task in _OTHER_TASKS:
+        if options.wanted or ngrams.wanted or protocol != "carried" or per_token:
+            raise ConfigError(f"{path}: --per-token, --protocol, caches and n-grams are for language models")
+        _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json)
+        return
+    require_task(artifact, "lm")
     index, part = _what_to_predict(artifact, corpus, part)
     if not index.counts(part)["tokens"]:
         raise CorpusError(f"the {part} part is empty; name a corpus, or another --part")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.going_on import prepare_to_go_on
 from seqgen.cli.options import (
     Column,
     Documents,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from seqgen.config import Config
     from seqgen.data.index import TokenIndex
     from seqgen.evaluation import Score
+    from seqgen.training.transfer import Arrays
 
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
 _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
@@ -243,15 +245,15 @@ def run(request: TrainRequest) -> int:
     from seqgen.training.loop import train
 
     corpus, output = request.corpus, request.output
-    checkpoint = load_checkpoint(output) if request.resume else None
+    checkpoint, initial = load_checkpoint(output) if request.resume else None, None
     if checkpoint is None and not request.overwrite:
         refuse_to_overwrite(output)
     if checkpoint is None:
-        index, config = _prepare(corpus, request.chosen, request.preset, request.vocab, request.memory)
+        index, config, initial = _prepare(request)
     else:
         index, config = _prepare_again(corpus, request.chosen, checkpoint, output)
     source = {"corpus": corpus, "corpus_hash": index.corpus_hash, **_licence(corpus)}
-    steps = train(index, config, path=output, source=source, checkpoint=checkpoint)
+    steps = train(index, config, path=output, source=source, checkpoint=checkpoint, initial=initial)
     with closing(steps), ctrl_c_noted() as interrupted:
         follow(until(interrupted, steps), index, output, tensorboard=request.tensorboard)
     if interrupted:
@@ -272,19 +274,19 @@ def _licence(corpus: list[str]) -> dict[str, str]:
     return {"licence": " ".join(licences)} if licences else {}
 
 
-def _prepare(
-    corpus: list[str], chosen: dict[str, Any], preset: str, vocab: Path | None, memory: float | None
-) -> "tuple[TokenIndex, Config]":
-    """Build or find the index, then fill in what the user left open by the corpus and the budget."""
+def _prepare(request: TrainRequest) -> "tuple[TokenIndex, Config, Arrays | None]":
+    """Build or find the index, fill in what was left open, and return the weights to start from, if any."""
     from seqgen.cli.planning import choose
     from seqgen.config import build_config, merge
     from seqgen.data.indexing import ensure_index
     from seqgen.data.tokenizers import load_tokenizer
 
-    tokenizer = load_tokenizer(vocab) if vocab else None
-    index = ensure_index(corpus, build_config(chosen), tokenizer=tokenizer, notify=notice)
-    config = choose(index, merge(chosen, index.config), preset, memory=memory)
-    return index, config
+    if request.init_from is not None:
+        return prepare_to_go_on(request, request.init_from)
+    tokenizer = load_tokenizer(request.vocab) if request.vocab else None
+    index = ensure_index(request.corpus, build_config(request.chosen), tokenizer=tokenizer, notify=notice)
+    settled = merge(request.chosen, index.config)
+    return index, choose(index, settled, request.preset, memory=request.memory), None
 
 
 def _prepare_again(

@@ -46,13 +46,33 @@ def _lines(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def _row_cells(lines: Iterator[str], source: Source, column: str | None, on_skip: OnSkip) -> Iterator[str]:
+    place: int | None = None
+    for row, _ in _rows(lines, source, on_skip):
+        if place is None:
+            place, is_header = _find_column(row, source, column)
+            if is_header:
+                continue
+        yield row[place]
+
+
+def table_rows(text: str, source: Source, on_skip: OnSkip) -> Iterator[tuple[list[str], int]]:
+    """Yield the rows of a CSV or TSV table, a first one of names included, and the line each ends on.
+
+    Args:
+        text: All of the table.
+        source: Where it comes from; its kind is `csv` or `tsv`.
+        on_skip: Called for every row that has more or fewer cells than the first.
+    """
+    return _rows(_lines([text]), source, on_skip)
+
+
+def _rows(lines: Iterator[str], source: Source, on_skip: OnSkip) -> Iterator[tuple[list[str], int]]:
     csv.field_size_limit(_LONGEST_CELL)
     if source.kind == "csv":
         reader = csv.reader(lines, strict=True)
     else:
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    place: int | None = None
-    width = 0
+    width: int | None = None
     while True:
         try:
             row = next(reader)
@@ -63,16 +83,12 @@ def _row_cells(lines: Iterator[str], source: Source, column: str | None, on_skip
             continue
         if not row:
             continue
-        if place is None:
-            place, is_header = _find_column(row, source, column)
-            width = len(row)
-            if is_header:
-                continue
+        width = len(row) if width is None else width
         if len(row) != width:
             reason = f"{len(row)} cells, where the first row has {width}"
             on_skip(Skipped(source.name, reason, f"line {reader.line_num}"))
         else:
-            yield row[place]
+            yield row, reader.line_num
 
 
 def _find_column(row: list[str], source: Source, column: str | None) -> tuple[int, bool]:

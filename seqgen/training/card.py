@@ -40,6 +40,40 @@ def model_card(
     return "\n".join(lines).rstrip() + "\n"
 
 
+def classifier_card(
+    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+) -> str:
+    """Return the text of a classifier's README.md, in Markdown."""
+    model, task = config.model, config.classify
+    layers = "" if model.cell == "bow" else f" of {model.layers} × {model.hidden_size} units"
+    both = ", read from both ends" * model.bidirectional
+    began = [f"- Started from: {task.init_from}"] if task.init_from else []
+    lines = [
+        f"# {name}",
+        "",
+        f"{_NAMES[model.cell]}{layers}{both} ({parameters:,} parameters)",
+        f"over {config.vocab.level} tokens, {task.pool} pooling, trained with seqgen for "
+        f"{budget_text(config.training)}.",
+        "",
+        f"- Labels: {', '.join(task.labels)}",
+        f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
+        *began,
+        f"- Seed: {config.training.seed}",
+        "",
+        "```",
+        f"seqgen classify {name}",
+        "```",
+        "",
+    ]
+    if scores:
+        lines += ["| part | examples | accuracy | macro-F1 |", "|---|---|---|---|"]
+        lines += [
+            f"| {part} | {score['examples']:,} | {score['accuracy']:.4f} | {score['macro_f1']:.4f} |"
+            for part, score in scores.items()
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def cell_options(model: ModelConfig) -> list[str]:
     """Name the options of a model's cells, such as "mogrifier of 5 rounds"; empty where they are plain."""
     context = [f"a context of {model.context} tokens"] if model.cell in ("window", "bow") else []

@@ -31,6 +31,7 @@ from seqgen.training.optim import clip_gradients, make_optimizer, set_rate
 from seqgen.training.schedules import rate_factor
 from seqgen.training.state import restore_tensors, training_tensors
 from seqgen.training.step import Step
+from seqgen.training.transfer import Arrays, take_over
 
 VALIDATION_PROTOCOL = "chunks:1024"
 VALIDATION_TOKENS = 50_000
@@ -56,6 +57,7 @@ def train(
     path: Path,
     source: Mapping[str, Any],
     checkpoint: Checkpoint | None = None,
+    initial: Arrays | None = None,
 ) -> Generator[Step, None, None]:
     """Train a language model, writing the best weights to the artifact at `path` as they come.
 
@@ -65,6 +67,7 @@ def train(
         path: The model directory.
         source: What is trained on, for the artifact.
         checkpoint: Where to go on from.
+        initial: Weights by parameter name to start with, such as those of another model.
 
     Yields:
         A Step after every optimiser step. Where training fell apart it goes on from the last good state at
@@ -75,6 +78,9 @@ def train(
         ArtifactError: If the checkpoint is of another corpus or vocabulary.
     """
     trainer = Trainer(index, config, path=path, source=source)
+    if initial is not None:
+        take_over(trainer.model, initial)
+        trainer.good = trainer.snapshot()
     if checkpoint is not None:
         trainer.restore(checkpoint)
     try:

@@ -1,0 +1,119 @@
+"""`seqgen classify`: texts, one a line, to labels."""
+
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.errors import CorpusError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from seqgen.artifacts import Artifact
+    from seqgen.networks.classifier import Classifier
+
+LINES_AT_ONCE = 256
+
+_FILES = typer.Argument(metavar="FILE...", help="Texts, one a line; without files, standard input.")
+
+
+def classify(
+    model: Annotated[Path, typer.Argument(help="A classifier, made by seqgen train --task classify.")],
+    files: Annotated[list[Path] | None, _FILES] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line a text, with every label.")
+    ] = False,
+    per_token: Annotated[
+        bool,
+        typer.Option(
+            "--per-token", help="Add what each token contributes, by leaving it out; implies --json."
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Label texts: a line with label, TAB and probability for every line.
+
+    The contribution of a token is by how much the log odds of the label fall when the token is left out.
+
+    Example: echo "a gripping film" | seqgen classify models/reviews
+    """
+    from seqgen.artifacts import load_artifact, require_task
+    from seqgen.evaluation.classification import restore_classifier
+
+    artifact = require_task(load_artifact(model), "classify")
+    network = restore_classifier(artifact, device)
+    lines = _lines(files or [])
+    while texts := list(islice(lines, 1 if sys.stdin.isatty() and not files else LINES_AT_ONCE)):
+        if per_token:
+            for text in texts:
+                _print_tokens(artifact, network, text)
+        else:
+            _print_labels(artifact, network, texts, as_json)
+        sys.stdout.flush()
+
+
+def _lines(files: list[Path]) -> Iterator[str]:
+    if not files:
+        for number, line in enumerate(sys.stdin.buffer, 1):
+            yield _decoded(line, "standard input", number)
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    yield _decoded(line, str(path), number)
+        except OSError as error:
+            raise CorpusError(f"{path}: {error.strerror}") from error
+
+
+def _decoded(line: bytes, name: str, number: int) -> str:
+    try:
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{name}:{number}: byte {error.start} of the line is not UTF-8") from error
+
+
+def _print_labels(artifact: "Artifact", network: "Classifier", texts: list[str], as_json: bool) -> None:
+    import json
+
+    from seqgen.data.examples import encode_texts
+    from seqgen.evaluation.classification import predict
+
+    labels = artifact.config.classify.labels
+    for chances in predict(network, encode_texts(texts, artifact.tokenizer)):
+        if as_json:
+            print(json.dumps(_record(labels, chances), ensure_ascii=False))
+        else:
+            best = int(chances.argmax())
+            print(f"{labels[best]}\t{chances[best]:.4f}")
+
+
+def _print_tokens(artifact: "Artifact", network: "Classifier", text: str) -> None:
+    import json
+
+    from seqgen.data.examples import encode_texts
+    from seqgen.evaluation.classification import contributions
+
+    (ids,) = encode_texts([text], artifact.tokenizer)
+    chances, shares = contributions(network, ids)
+    names = [artifact.tokenizer.tokens[token] for token in ids]
+    tokens = [
+        {"token": name, "contribution": round(float(share), 5)}
+        for name, share in zip(names, shares, strict=True)
+    ]
+    record = {**_record(artifact.config.classify.labels, chances), "tokens": tokens}
+    print(json.dumps(record, ensure_ascii=False))
+
+
+def _record(labels: tuple[str, ...], chances: "NDArray[Any]") -> dict[str, Any]:
+    best = int(chances.argmax())
+    return {
+        "label": labels[best],
+        "probability": round(float(chances[best]), 6),
+        "probabilities": {
+            name: round(float(chance), 6) for name, chance in zip(labels, chances, strict=True)
+        },
+    }

@@ -1,0 +1,74 @@
+"""`seqgen evaluate` for a classifier: accuracy, macro-F1 and the confusion matrix."""
+
+from typing import TYPE_CHECKING
+
+from seqgen.cli.console import notice, print_table
+from seqgen.errors import ArtifactError, ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
+    from seqgen.data.examples import Part
+    from seqgen.evaluation.classification import LabelScore
+
+
+def evaluate_classifier(
+    artifact: "Artifact", names: list[str] | None, part: str, device: str, *, as_json: bool
+) -> None:
+    """Score a classifier on a part of its own corpus, or on other labelled texts, and print the result."""
+    import json
+
+    from seqgen.evaluation.classification import restore_classifier, score_part
+
+    examples = _examples(artifact, names, part)
+    if not len(examples):
+        raise CorpusError(f"the {part} part is empty; name labelled texts, or another --part")
+    score = score_part(restore_classifier(artifact, device), examples, artifact.config.classify.labels)
+    if as_json:
+        print(json.dumps(score.record(), ensure_ascii=False))
+    else:
+        _print(score)
+
+
+def _examples(artifact: "Artifact", names: list[str] | None, part: str) -> "Part":
+    from seqgen.data.examples import corpus_hash, encode_part, read_parts
+    from seqgen.data.index import PARTS
+    from seqgen.data.labelled import read_labelled
+
+    if part not in PARTS:
+        raise ConfigError(f"--part {part}: choose {', '.join(PARTS)}")
+    labels, source = artifact.config.classify.labels, artifact.source
+    if names:
+        found = read_labelled(names, artifact.config, notice)
+        for example in found:
+            if example.label not in labels:
+                raise CorpusError(
+                    f"{example.place}: the model knows no label {example.label}, only {', '.join(labels)}"
+                )
+    else:
+        parts = read_parts(
+            source["corpus"], artifact.config, notice, valid=source["valid"], test=source["test"]
+        )
+        if corpus_hash(parts) != source["corpus_hash"]:
+            raise ArtifactError(
+                f"{artifact.path}: its corpus {' '.join(source['corpus'])} has changed since; "
+                "name labelled texts to evaluate on"
+            )
+        found = parts[part]
+    return encode_part(found, artifact.tokenizer, labels)
+
+
+def _print(score: "LabelScore") -> None:
+    rows = {
+        "examples": f"{score.confusion.sum():,}",
+        "accuracy": f"{score.accuracy:.4f}",
+        "macro-F1": f"{score.macro_f1:.4f}",
+        "nats per label": f"{score.loss_nats:.4f}",
+    }
+    for name, value in rows.items():
+        print(f"{name:<14}  {value}")
+    print()
+    table = zip(score.labels, score.confusion.tolist(), score.f1, strict=True)
+    print_table(
+        [[label, *map(str, row), f"{f1:.4f}"] for label, row, f1 in table],
+        headings=["true, given", *score.labels, "F1"],
+    )

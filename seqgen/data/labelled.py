@@ -1,0 +1,224 @@
+"""Texts with labels: from tables, or from folders whose names are the labels.
+
+    table     CSV, TSV or JSON lines with a column of texts and one of labels
+    folder    FOLDER/label/anything.txt, every file one text
+
+Which column is which is told by name or number, by usual names in the first row, or, of two columns, by their
+content: labels are short and come again and again. Where that leaves a doubt, the user is asked.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from seqgen.config import Config
+from seqgen.data.readers import UnreadableError, open_bytes, utf8_chunks
+from seqgen.data.sources import TABLE_KINDS, Skipped, Source, examine, natural_key
+from seqgen.data.tables import table_rows
+from seqgen.errors import ConfigError, CorpusError
+
+Notify = Callable[[str], None]
+
+_TEXT_NAMES = ("text", "sentence", "review", "document", "content", "phrase", "comment", "body")
+_LABEL_NAMES = ("label", "class", "category", "sentiment", "target", "rating", "stars", "tag")
+_LONGEST_LABEL = 40
+"""Characters; what is longer is no label that two columns could be told apart by."""
+
+
+class Example(NamedTuple):
+    """A text, its label, and where it stands."""
+
+    text: str
+    label: str
+    place: str
+
+
+class _Row(NamedTuple):
+    cells: list[str]
+    line: int
+
+
+def read_labelled(names: Sequence[str], config: Config, notify: Notify) -> list[Example]:
+    """Read the labelled texts of files and folders, in their order.
+
+    Args:
+        names: Tables, or folders with one folder per label.
+        config: Its `classify` section may name columns; `corpus.on_error` may allow to skip bad rows.
+        notify: Called with one line on each choice made for the user, and on what is left out.
+
+    Raises:
+        CorpusError: If a file cannot be read, a row has too few or too many cells, or a label has no text.
+        ConfigError: If a column does not exist, or it is not clear which one is meant.
+    """
+    examples: list[Example] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            examples += _read_folder(path, config)
+            continue
+        if not path.exists():
+            raise CorpusError(f"{name}: no such file or folder")
+        source = examine(path, named=True)
+        if not isinstance(source, Source) or source.kind not in TABLE_KINDS:
+            raise CorpusError(
+                f"{name}: no table; give a .tsv, .csv or .jsonl, or a folder with one per label"
+            )
+        examples += _read_table(source, config, notify)
+    if not examples:
+        raise CorpusError(f"{', '.join(names)}: no example in it")
+    return examples
+
+
+def _read_folder(folder: Path, config: Config) -> Iterator[Example]:
+    labels = [entry for entry in sorted(folder.iterdir(), key=natural_key) if entry.is_dir()]
+    labels = [entry for entry in labels if not entry.name.startswith(".")]
+    if not labels:
+        raise CorpusError(f"{folder}: holds no folders; expected one per label, with a file per text")
+    for label in labels:
+        files = [path for path in sorted(label.rglob("*"), key=natural_key) if path.is_file()]
+        texts = [path for path in files if not path.name.startswith(".")]
+        if not texts:
+            raise CorpusError(f"{label}: an empty class, no file in it; add some or remove the folder")
+        for path in texts:
+            source = examine(path, named=True)
+            if isinstance(source, Source):
+                yield Example(_text_of(source, config).strip(), label.name, str(path))
+
+
+def _text_of(source: Source, config: Config) -> str:
+    try:
+        with open_bytes(source) as file:
+            return b"".join(utf8_chunks(file, config.corpus.encoding)).decode()
+    except UnreadableError as error:
+        raise CorpusError(str(Skipped(source.name, error.reason, error.place))) from error
+    except OSError as error:
+        raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:
+    def skip(skipped: Skipped) -> None:
+        if config.corpus.on_error != "skip":
+            raise CorpusError(f"{source.name}:{skipped.place.removeprefix('line ')}: {skipped.reason}")
+        notify(f"left out {skipped}")
+
+    text = _text_of(source, config)
+    if source.kind == "jsonl":
+        rows, header = _json_rows(text, skip)
+    else:
+        rows, header = [_Row(*row) for row in table_rows(text, source, skip)], None
+    columns = _Columns(source, config, notify, rows, header)
+    for row in columns.rows:
+        label = row.cells[columns.label].strip()
+        if not label:
+            skip(Skipped(source.name, "the label is empty", f"line {row.line}"))
+            continue
+        yield Example(row.cells[columns.text].strip(), label, f"{source.name}:{row.line}")
+
+
+def _json_rows(text: str, skip: Callable[[Skipped], None]) -> tuple[list[_Row], list[str] | None]:
+    """Return the values of JSON lines as cells in the order of the first line's keys, and those keys."""
+    header: list[str] | None = None
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"line {number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            skip(Skipped("", f"not JSON ({error})", place))
+            continue
+        if not isinstance(record, dict):
+            skip(Skipped("", f"an object was expected, not {type(record).__name__}", place))
+            continue
+        header = header or list(record)
+        missing = [key for key in header if key not in record]
+        if missing:
+            skip(Skipped("", f"no {missing[0]}, which the first line has", place))
+            continue
+        rows.append(_Row([_cell(record[key]) for key in header], number))
+    return rows, header
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class _Columns:
+    """Which columns of a table hold texts and labels, and the rows below its names."""
+
+    def __init__(
+        self, source: Source, config: Config, notify: Notify, rows: list[_Row], header: list[str] | None
+    ) -> None:
+        self.name, self.rows = source.name, rows
+        wanted = {"text": config.classify.text_column, "label": config.classify.label_column}
+        if header is None and rows and _is_header(rows[0].cells, wanted):
+            header, self.rows = rows[0].cells, rows[1:]
+        self.names = header
+        self.width = len(header) if header else len(rows[0].cells) if rows else 2
+        found = {kind: self._given(kind, name) for kind, name in wanted.items()}
+        if None in found.values():
+            found = self._guess(found)
+            if self.rows:
+                notify(
+                    f"{self.name}: texts are in column {self._called(found['text'])}, "
+                    f"labels in column {self._called(found['label'])}"
+                )
+        text, label = found["text"], found["label"]
+        if text is None or label is None or text == label:
+            raise ConfigError(f"{self.name}: texts and labels cannot be in the same column; {self._known()}")
+        self.text, self.label = text, label
+
+    def _given(self, kind: str, name: str | None) -> int | None:
+        if name is None:
+            return None
+        if self.names and name in self.names:
+            return self.names.index(name)
+        if name.isdecimal() and 1 <= int(name) <= self.width:
+            return int(name) - 1
+        raise ConfigError(f"{self.name}: no column {name} for --{kind}-column; {self._known()}")
+
+    def _guess(self, found: dict[str, int | None]) -> dict[str, int | None]:
+        """Find the column that was not given: by its usual names, else as the other one of two."""
+        usual = {"text": _TEXT_NAMES, "label": _LABEL_NAMES}
+        for kind, names in usual.items():
+            lowered = [name.lower() for name in self.names or []]
+            if found[kind] is None:
+                found[kind] = next((lowered.index(name) for name in names if name in lowered), None)
+        if self.width == 2 and found["label"] is None and found["text"] is None:
+            labels = [column for column in (0, 1) if _looks_like_labels([r.cells[column] for r in self.rows])]
+            found["label"] = labels[0] if len(labels) == 1 else None
+        if self.width == 2:
+            for kind, other in (("text", "label"), ("label", "text")):
+                known = found[other]
+                if found[kind] is None and known is not None:
+                    found[kind] = 1 - known
+        for kind, column in found.items():
+            if column is None:
+                raise ConfigError(
+                    f"{self.name}: which column is the {kind}? give --{kind}-column; {self._known()}"
+                )
+        return found
+
+    def _called(self, column: int | None) -> str:
+        return str((column or 0) + 1) if self.names is None else self.names[column or 0]
+
+    def _known(self) -> str:
+        if self.names:
+            return f"its columns are {', '.join(self.names)}"
+        return f"it has {self.width} columns, 1 to {self.width}, and no row of names"
+
+
+def _is_header(cells: list[str], wanted: dict[str, str | None]) -> bool:
+    """Tell whether a first row names the columns."""
+    lowered = {cell.strip().lower() for cell in cells}
+    by_name = [name for name in wanted.values() if name is not None and not name.isdecimal()]
+    if by_name:
+        return True
+    return bool(lowered & set(_TEXT_NAMES)) and bool(lowered & set(_LABEL_NAMES))
+
+
+def _looks_like_labels(cells: list[str]) -> bool:
+    """Tell whether cells are short and no more than half of them are new."""
+    return 2 * len(set(cells)) <= len(cells) and max(map(len, cells), default=0) <= _LONGEST_LABEL
