@@ -3,9 +3,9 @@
 python benchmarks/quality/bench_translation.py PAIRS.tsv --epochs 12 -o FOLDER [--split 90/5/5]
     [--attention none general] [--options="--hidden-size 256 --dropout 0.4"]
 
-Trains a model for each kind of attention, all else alike, unless FOLDER holds it already. The weights that are
-kept are chosen on validation pairs. Every distinct source of the test part is translated once and compared with
-all of its translations. FOLDER gets bleu-by-length.png and bleu-by-length.json.
+Trains a model for each kind of attention, all else alike, unless FOLDER holds it already; the weights that
+are kept are chosen on validation pairs. Each distinct source of the test part is translated once and compared
+with all of its translations. FOLDER gets bleu-by-length.png and bleu-by-length.json.
 """
 
 import argparse

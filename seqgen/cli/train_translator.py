@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seqgen.artifacts import Checkpoint
     from seqgen.config import Config
     from seqgen.data.pairs import PairCorpus
+    from seqgen.data.tokenizers import Tokenizer
 
 DEFAULTS: dict[str, Any] = {
     "model": {
@@ -40,8 +41,13 @@ def run(request: TrainRequest) -> int:
     if checkpoint is None and not request.overwrite:
         refuse_to_overwrite(output)
     corpus, config = _prepare(request, checkpoint)
-    given = {part: files for part, files in (("valid", request.valid), ("test", request.test)) if files}
-    source = {"corpus": request.corpus, "corpus_hash": corpus.corpus_hash, **given}
+    given = checkpoint.source if checkpoint else {"valid": request.valid, "test": request.test}
+    source = {
+        "corpus": request.corpus,
+        "valid": given["valid"],
+        "test": given["test"],
+        "corpus_hash": corpus.corpus_hash,
+    }
     objective = TranslationObjective(corpus, config, source=source)
     notice(f"{objective.model.parameter_count():,} parameters, attention {config.translate.attention}")
     steps = train_supervised(objective, config, path=output, source=source, checkpoint=checkpoint)
@@ -73,30 +79,37 @@ def _prepare(request: TrainRequest, checkpoint: "Checkpoint | None") -> "tuple[P
 
     if checkpoint is None:
         base = merge(DEFAULTS, {} if request.preset == "auto" else preset(request.preset))
-        config, tokenizers = build_config(merge(base, {**request.chosen, "task": "translate"})), None
-    else:
-        budget = {key: request.chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
-        plain = to_plain(checkpoint.config)
-        config = build_config(merge(plain, {"training": budget} if any(budget.values()) else {}))
-        artifact = load_artifact(request.output)
-        tokenizers = artifact.tokenizer, artifact.target_tokenizer
-    return _load(request, config, tokenizers), config
+        config = build_config(merge(base, {**request.chosen, "task": "translate"}))
+        return _load(request.corpus, config, None, valid=request.valid, test=request.test), config
+    budget = {key: request.chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
+    plain = to_plain(checkpoint.config)
+    config = build_config(merge(plain, {"training": budget} if any(budget.values()) else {}))
+    artifact = load_artifact(request.output)
+    tokenizers = artifact.tokenizer, artifact.target_tokenizer
+    given = {part: checkpoint.source[part] for part in ("valid", "test")}
+    return _load(request.corpus, config, tokenizers, **given), config
 
 
-def _load(request: TrainRequest, config: "Config", tokenizers: Any) -> "PairCorpus":
-    from seqgen.data.pairs import load_pairs, repeated_targets
+def _load(
+    names: list[str],
+    config: "Config",
+    tokenizers: "tuple[Tokenizer, Tokenizer] | None",
+    **given: list[str],
+) -> "PairCorpus":
+    from seqgen.data.pairs import load_pairs, repeated_sources, repeated_targets
 
-    given = {"valid": request.valid, "test": request.test}
     corpus = load_pairs(
-        [Path(name) for name in request.corpus],
+        [Path(name) for name in names],
         config,
-        given={part: [Path(name) for name in names] for part, names in given.items() if names},
+        given={part: [Path(name) for name in files] for part, files in given.items()},
         tokenizers=tokenizers,
         notify=notice,
     )
     sizes = ", ".join(f"{len(pairs):,} {part}" for part, pairs in corpus.parts.items())
     notice(f"pairs: {sizes}")
-    for part in ("valid", "test"):
+    for part in given:
         if repeated := repeated_targets(corpus.parts, part):
             notice(f"{repeated:,} of {len(corpus.parts[part]):,} {part} targets are training targets, too")
+        if repeated := repeated_sources(corpus.parts, part):
+            notice(f"{repeated:,} {part} sources are training sources, too: their scores tell of memory")
     return corpus

@@ -12,7 +12,6 @@ from seqgen.cli.console import notice
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
-    from seqgen.artifacts import Artifact
     from seqgen.evaluation.bleu import TranslationScore
     from seqgen.sampling.translation import Search, Translation, Translator
 
@@ -23,7 +22,6 @@ _LONGEST_PLOT = 60
 _SCORE = typer.Option(
     "--score", metavar="FILE", help="Compare with the translations in this file, line by line."
 )
-_PART = typer.Option(help="Score on train, valid or test of the pairs the model was trained on.")
 _PLOT = typer.Option("--attention-plot", metavar="FILE", help="Draw the attention of the first line.")
 
 
@@ -39,14 +37,13 @@ def translate(
         bool, typer.Option("--json", help="A JSON line each, with scores and attention.")
     ] = False,
     score: Annotated[Path | None, _SCORE] = None,
-    part: Annotated[str | None, _PART] = None,
     attention_plot: Annotated[Path | None, _PLOT] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Translate lines of standard input, in order, each as soon as it has come.
 
-    With --n-best, the translations of a line stand on lines of their own. With --score or --part the result
-    is BLEU and chrF (sacreBLEU) instead of the translations.
+    With --n-best, the translations of a line stand on lines of their own. With --score the result is BLEU and
+    chrF (sacreBLEU) instead of the translations; `seqgen evaluate` scores on the model's own pairs.
 
     Example: seqgen translate models/enfr --beam 5 < english.txt > french.txt
     """
@@ -56,8 +53,6 @@ def translate(
 
     if n_best > beam:
         raise ConfigError(f"--n-best {n_best}: a beam of {beam} finds no more than {beam}; raise --beam")
-    if score and part:
-        raise ConfigError("--score and --part: choose one")
     artifact = require_task(load_artifact(model), "translate")
     if attention_plot:
         check_plot(attention_plot)
@@ -65,9 +60,7 @@ def translate(
             raise ConfigError(f"--attention-plot: {model} has no attention; train with --attention general")
     search = Search(beam=beam, length_penalty=length_penalty, n_best=n_best, copy_unknown=copy_unknown)
     translator = Translator.of(artifact, device)
-    if part:
-        _print_score(_score_part(artifact, translator, part, search), as_json)
-    elif score:
+    if score:
         _print_score(_score_file(translator, score, search), as_json)
     else:
         _translate_lines(translator, search, as_json, attention_plot)
@@ -151,30 +144,6 @@ def _score_file(translator: "Translator", path: Path, search: "Search") -> "Tran
     return score_translations(translations, [[reference] for reference in references])
 
 
-def _score_part(
-    artifact: "Artifact", translator: "Translator", part: str, search: "Search"
-) -> "TranslationScore":
-    from seqgen.data.index import PARTS
-    from seqgen.data.pairs import load_pairs
-    from seqgen.training.translation import score_part
-
-    if part not in PARTS:
-        raise ConfigError(f"--part {part}: choose {', '.join(PARTS)}")
-    source = artifact.source
-    corpus = load_pairs(
-        [Path(name) for name in source["corpus"]],
-        artifact.config,
-        given={name: [Path(file) for file in source[name]] for name in ("valid", "test") if name in source},
-        tokenizers=(artifact.tokenizer, artifact.target_tokenizer),
-        notify=lambda _: None,
-    )
-    if corpus.corpus_hash != source["corpus_hash"]:
-        raise CorpusError(f"{artifact.path}: its pairs have changed since; score it with --score")
-    if not corpus.parts[part]:
-        raise CorpusError(f"the {part} part is empty; choose another --part")
-    return score_part(translator, corpus, part, search)
-
-
 def _print_score(score: "TranslationScore", as_json: bool) -> None:
     import json
 
@@ -182,6 +151,15 @@ def _print_score(score: "TranslationScore", as_json: bool) -> None:
     if as_json:
         print(json.dumps(record))
         return
-    print(f"sentences  {record['sentences']:,}")
-    for name, label in (("bleu", "BLEU"), ("chrf", "chrF")):
-        print(f"{label:<9}  {record[name]:.2f}  {record['signatures'][name]}")
+    for name, value in score_rows(record).items():
+        print(f"{name:<9}  {value}")
+
+
+def score_rows(record: dict[str, Any]) -> dict[str, str]:
+    """Return what to show of the record of a `TranslationScore`."""
+    signatures = record["signatures"]
+    return {
+        "sentences": f"{record['sentences']:,}",
+        "BLEU": f"{record['bleu']:.2f}  {signatures['bleu']}",
+        "chrF": f"{record['chrf']:.2f}  {signatures['chrf']}",
+    }

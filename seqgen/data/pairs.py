@@ -220,7 +220,7 @@ def load_pairs(
     Args:
         files: One file of pairs, or two aligned ones.
         config: How to read and divide them, and what tokens are.
-        given: The files of other parts, by name, where there are any; all of `files` is then for training.
+        given: The files of other parts, by name; where there are any, all of `files` is for training.
         tokenizers: Of both sides.
         notify: Called with one line on each choice made for the user.
 
@@ -230,8 +230,9 @@ def load_pairs(
     """
     encoding = config.corpus.encoding
     pairs = read_pairs(files, encoding=encoding, notify=notify)
-    parts = split_pairs(pairs, (1.0, 0.0, 0.0) if given else config.index.split)
-    parts |= {name: read_pairs(own, encoding=encoding, notify=notify) for name, own in given.items()}
+    apart = {name: own for name, own in given.items() if own}
+    parts = split_pairs(pairs, (1.0, 0.0, 0.0) if apart else config.index.split)
+    parts |= {name: read_pairs(own, encoding=encoding, notify=notify) for name, own in apart.items()}
     if not parts["train"]:
         raise CorpusError(f"{files[0]}: no pair falls into the training part; give it a larger --split share")
     digest = canonical_hash([[list(pair) for pair in part] for part in parts.values()])
@@ -243,6 +244,12 @@ def repeated_targets(parts: dict[str, list[Pair]], part: str) -> int:
     """Count the pairs of a part whose target is one of training: those take no translating, only recall."""
     known = {pair.target for pair in parts["train"]}
     return sum(pair.target in known for pair in parts[part])
+
+
+def repeated_sources(parts: dict[str, list[Pair]], part: str) -> int:
+    """Count the pairs of a part whose source is one of training; 0 where pairs were divided by source."""
+    known = {source_key(pair.source) for pair in parts["train"]}
+    return sum(source_key(pair.source) in known for pair in parts[part])
 
 
 def _build_tokenizers(

@@ -90,13 +90,39 @@ def test_a_piped_line_is_answered_before_the_next_one_comes(model):
         assert process.wait() == 0
 
 
-def test_a_part_of_the_own_pairs_is_scored(model, capsys):
-    assert run(["translate", str(model), "--part", "test", "--json"]) == 0
+def test_a_part_of_the_own_pairs_is_evaluated(model, capsys):
+    assert run(["evaluate", str(model), "--part", "test", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["bleu"] > 50
+    assert record["protocol"] == "teacher forcing"
     assert "tok:13a" in record["signatures"]["bleu"]
-    assert run(["translate", str(model), "--part", "valid"]) == 0
+    assert run(["evaluate", str(model), "--part", "valid"]) == 0
     assert "chrF" in capsys.readouterr().out
+
+
+def test_other_pairs_are_evaluated_as_a_whole(model, tmp_path, capsys):
+    (tmp_path / "p.tsv").write_text("two cat\tchat deux\none dog\tchien un\n")
+    assert run(["evaluate", str(model), str(tmp_path / "p.tsv"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["sentences"], record["units"]["chars"]) == (2, 17)
+    assert run(["evaluate", str(model), "--cache", "5"]) == 1
+    assert "are for language models" in capsys.readouterr().err
+
+
+def test_pairs_that_validate_can_be_given_apart(folder, tmp_path, capsys):
+    (tmp_path / "v.tsv").write_text("two cat\tchat deux\n")
+    options = ["--valid", str(tmp_path / "v.tsv"), "--epochs", "0.2"]
+    assert train(folder / "pairs.tsv", tmp_path / "m", *options) == 0
+    err = capsys.readouterr().err
+    assert "pairs: 300 train, 1 valid, 0 test" in err
+    assert "1 valid sources are training sources, too" in err
+    assert run(["evaluate", str(tmp_path / "m"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sentences"] == 1
+    assert run(["evaluate", str(tmp_path / "m"), "--part", "test"]) == 1
+    assert "the test part is empty" in capsys.readouterr().err
+    (tmp_path / "v.tsv").write_text("two dog\tchien deux\n")
+    assert run(["evaluate", str(tmp_path / "m")]) == 1
+    assert "have changed since" in capsys.readouterr().err
 
 
 def test_references_are_compared_line_by_line(model, folder, stdin, capsys):
@@ -140,7 +166,7 @@ def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):
     assert "trained on another corpus" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize("command", ["sample", "classify"])
 def test_other_commands_name_the_one_that_takes_a_translator(model, capsys, command):
     assert run([command, str(model)]) == 1
     assert f"use `seqgen translate {model}`" in capsys.readouterr().err
@@ -150,8 +176,7 @@ def test_other_commands_name_the_one_that_takes_a_translator(model, capsys, comm
     ("options", "message"),
     [
         (["--n-best", "9"], "--n-best 9: a beam of 5 finds no more than 5"),
-        (["--part", "all"], "--part all: choose train, valid, test"),
-        (["--part", "test", "--score", "x"], "--score and --part: choose one"),
+        (["--score", "none.txt"], "none.txt: No such file"),
         (["--attention-plot", "a.gif"], "choose a name that ends in .png"),
     ],
 )

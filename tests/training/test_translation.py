@@ -6,7 +6,7 @@ import torch
 
 from seqgen.artifacts import load_artifact, load_checkpoint
 from seqgen.config import build_config
-from seqgen.data.pairs import Example, load_pairs
+from seqgen.data.pairs import load_pairs
 from seqgen.sampling.translation import Search, Translator
 from seqgen.training.supervised import train_supervised
 from seqgen.training.translation import TranslationObjective, finish_translation, score_part
@@ -67,36 +67,6 @@ def test_a_resumed_training_ends_as_one_that_was_not(tmp_path):
     _, rest = train(tmp_path, tmp_path / "b", checkpoint=load_checkpoint(tmp_path / "b"))
     assert len(whole) == 7 + len(rest) > 7
     assert whole[-1].loss_nats == rest[-1].loss_nats
-
-
-def test_a_batch_pads_sources_before_and_targets_after(tmp_path):
-    corpus, config = corpus_of(tmp_path)
-    objective = TranslationObjective(corpus, config, source={})
-    examples = [
-        Example(np.array([3, 4, 0]), np.array([5, 0])),
-        Example(np.array([0]), np.array([6, 7, 8, 0])),
-    ]
-    source, lengths, inputs, targets = objective._batch(examples)
-    assert source.T.tolist() == [[3, 4, 0], [0, 0, 0]]
-    assert lengths.tolist() == [3, 1]
-    assert inputs.T.tolist() == [[0, 5, 0, 0], [0, 6, 7, 8]]
-    assert targets.T.tolist() == [[5, 0, -1, -1], [6, 7, 8, 0]]
-
-
-def test_the_validation_loss_is_the_mean_over_all_target_tokens(tmp_path):
-    corpus, config = corpus_of(tmp_path)
-    objective = TranslationObjective(corpus, config, source={})
-    score = objective.validate(precision=torch.float32)
-    model = objective.model.eval()
-    losses = []
-    for example in objective.validation:
-        source, lengths, inputs, targets = objective._batch([example])
-        with torch.inference_mode():
-            log_probs = model.log_probs(model(source, lengths, inputs))
-        losses += [-log_probs[t, 0, token].item() for t, token in enumerate(targets[:, 0])]
-    assert score.tokens == len(losses)
-    assert score.loss_nats == pytest.approx(np.mean(losses), rel=1e-4)
-    assert score.merit == -score.loss_nats
 
 
 def test_teacher_forcing_falls_from_all_to_its_last_share(tmp_path, monkeypatch):
