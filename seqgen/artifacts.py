@@ -4,6 +4,7 @@
       artifact.yaml            format, configuration, source, scores, sha256 of every file below; written last
       weights-<hash>.safetensors
       tokenizer/vocab.json
+      tokenizer/target.json    of a translation model whose target has a vocabulary of its own
       history.jsonl            one line a validation
       README.md                the model card; yours to edit, so it is not hashed
       checkpoint/              where `seqgen train --resume` goes on; not needed to use the model
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 METADATA = "artifact.yaml"
 TOKENIZER = "tokenizer/vocab.json"
+TARGET_TOKENIZER = "tokenizer/target.json"
 HISTORY = "history.jsonl"
 CARD = "README.md"
 CHECKPOINT = "checkpoint"
@@ -64,6 +66,15 @@ class Artifact:
         from seqgen.data.tokenizers import load_tokenizer
 
         return load_tokenizer(self.path / TOKENIZER)
+
+    @cached_property
+    def target_tokenizer(self) -> "Tokenizer":
+        """The tokenizer of what a translation model writes; the other one where it has no own."""
+        from seqgen.data.tokenizers import load_tokenizer
+
+        return (
+            load_tokenizer(self.path / TARGET_TOKENIZER) if TARGET_TOKENIZER in self.files else self.tokenizer
+        )
 
     def weights(self) -> "dict[str, NDArray[np.float32]]":
         """Read the weights as float32 arrays by parameter name."""
@@ -165,6 +176,7 @@ def write_artifact(
     source: Mapping[str, Any],
     scores: Mapping[str, Any],
     card: str | None = None,
+    target_tokenizer: "Tokenizer | None" = None,
 ) -> None:
     """Write or replace a model directory; a crash at any point leaves the former model whole.
 
@@ -177,6 +189,7 @@ def write_artifact(
         source: What it was trained on.
         scores: Results by name, each with its protocol.
         card: The text of README.md; None leaves the present one.
+        target_tokenizer: Of what a translation model writes, where it has one of its own.
     """
     import yaml
     from safetensors.numpy import save
@@ -187,16 +200,19 @@ def write_artifact(
         aside.write_bytes(blob)
     (path / TOKENIZER).parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(path / TOKENIZER)
+    if target_tokenizer is not None:
+        target_tokenizer.save(path / TARGET_TOKENIZER)
     write_history(path, history)
     if card is not None:
         with replacing(path / CARD) as aside:
             aside.write_text(card, encoding="utf-8")
+    names = [weights_name, TOKENIZER, HISTORY, *[TARGET_TOKENIZER] * (target_tokenizer is not None)]
     record = {
         "format": FORMAT,
         "config": to_plain(config),
         "source": dict(source),
         "scores": dict(scores),
-        "files": {name: file_hash(path / name) for name in (weights_name, TOKENIZER, HISTORY)},
+        "files": {name: file_hash(path / name) for name in names},
     }
     with replacing(path / METADATA) as aside:
         aside.write_text(yaml.safe_dump(record, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -184,6 +184,24 @@ class ClassifyConfig(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TranslateConfig(_Strict):
+    """What `--task translate` alone needs to know."""
+
+    attention: Literal["none", "dot", "general", "additive"] = "general"
+    """How the decoder's state meets the source; `none` gives it only the encoder's last state."""
+    input_feeding: bool = False
+    """Whether each step of the decoder also reads the features of the one before (Luong et al. 2015)."""
+    teacher_forcing: Annotated[float, Ge(0), Le(1)] = 1.0
+    """Share of the decoder's inputs that are the right tokens at the end of training, 1 at its beginning."""
+    shared_vocab: bool = False
+    """Whether source and target have one vocabulary and one embedding."""
+    target_level: Level = "auto"
+    """What a token of the target is; `auto` goes by `vocab.level`."""
+    target_max_size: PositiveInt | None = None
+    """Most tokens of the target's vocabulary; `vocab.max_size` where not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config(_Strict):
     """Everything that decides what a run produces."""
 
@@ -195,6 +213,7 @@ class Config(_Strict):
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
+    translate: TranslateConfig = field(default_factory=TranslateConfig)
 
 
 def known_keys(kind: Any = Config, prefix: str = "") -> list[str]:

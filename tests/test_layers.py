@@ -28,6 +28,7 @@ HEAVY = {
     "numpy",
     "symusic",
     "sentencepiece",
+    "sacrebleu",
     "matplotlib",
 }
 

@@ -24,6 +24,7 @@ from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
+from seqgen.cli.translate import translate
 from seqgen.cli.vocab import vocab
 from seqgen.errors import SeqgenError
 
@@ -55,6 +56,7 @@ def _options(
 
 app.command()(train)
 app.command("sample")(sample)
+app.command()(translate)
 app.command()(evaluate)
 app.command()(classify)
 app.command()(compare)

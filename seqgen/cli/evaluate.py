@@ -20,6 +20,7 @@ from seqgen.cli.adapting import (
 )
 from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
+from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from seqgen.evaluation.losses import Losses
     from seqgen.networks.tasks import LanguageModel
 
-_OTHER_TASKS = {"classify": evaluate_classifier}
+_OTHER_TASKS = {"classify": evaluate_classifier, "translate": evaluate_translator}
 """What scores the models of other tasks."""
 _CORPUS = typer.Argument(help="What to predict; without it, a part of the corpus the model was trained on.")
 
@@ -62,7 +63,8 @@ def evaluate(
 ) -> None:
     """Score a model: nats per token, perplexity, bits per character, byte, note or quarter.
 
-    A classifier is scored on its labels instead: accuracy, macro-F1, confusion matrix.
+    A classifier is scored on its labels instead: accuracy, macro-F1, confusion matrix; a translation model on
+    its translations, too: BLEU, chrF.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.
     With --cache and --dynamic the model adapts to what it has read; how is tuned on the validation part. The

@@ -32,3 +32,15 @@ RateDecay = Annotated[float | None, typer.Option(help="classify: a layer's rate 
 UnfreezeEpochs = Annotated[
     float | None, typer.Option(help="classify: epochs until the next lower layer learns, too.")
 ]
+AttentionName = Annotated[
+    str | None, typer.Option("--attention", help="translate: none, dot, general or additive.")
+]
+InputFeeding = Annotated[
+    bool | None, typer.Option("--input-feeding", help="translate: feed features into the next step.")
+]
+TeacherForcing = Annotated[
+    float | None, typer.Option(help="translate: share of given tokens at the end; 1 at the beginning.")
+]
+SharedVocab = Annotated[bool | None, typer.Option("--shared-vocab", help="translate: both sides have one.")]
+TargetLevel = Annotated[str | None, typer.Option(help="translate: the level of targets.")]
+TargetMaxSize = Annotated[int | None, typer.Option(help="translate: most tokens of targets.")]

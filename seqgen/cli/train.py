@@ -30,14 +30,20 @@ from seqgen.cli.options import (
 )
 from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
 from seqgen.cli.task_options import (
+    AttentionName,
     Bidirectional,
     ClassWeights,
     InitFrom,
+    InputFeeding,
     LabelColumn,
     Pool,
     PooledDropout,
     RateDecay,
+    SharedVocab,
+    TargetLevel,
+    TargetMaxSize,
     TaskName,
+    TeacherForcing,
     TestFiles,
     TextColumn,
     UnfreezeEpochs,
@@ -139,6 +145,12 @@ def train(
     init_from: InitFrom = None,
     rate_decay: RateDecay = None,
     unfreeze_epochs: UnfreezeEpochs = None,
+    attention: AttentionName = None,
+    input_feeding: InputFeeding = None,
+    teacher_forcing: TeacherForcing = None,
+    shared_vocab: SharedVocab = None,
+    target_level: TargetLevel = None,
+    target_max_size: TargetMaxSize = None,
 ) -> None:
     """Train a model on a corpus: a language model, or one for another --task.
 
@@ -202,6 +214,12 @@ def train(
         corpus__transpose=transpose,
         corpus__stretch=stretch,
         corpus__parts=parts,
+        translate__attention=attention,
+        translate__input_feeding=input_feeding,
+        translate__teacher_forcing=teacher_forcing,
+        translate__shared_vocab=shared_vocab,
+        translate__target_level=target_level,
+        translate__target_max_size=target_max_size,
     )
     request = TrainRequest(
         corpus=corpus,

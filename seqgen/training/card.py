@@ -74,6 +74,35 @@ def classifier_card(
     return "\n".join(lines).rstrip() + "\n"
 
 
+def translation_card(
+    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+) -> str:
+    """Return the text of a translation model's README.md, in Markdown."""
+    model = config.model
+    directions = "both directions" if model.bidirectional else "one direction"
+    lines = [
+        f"# {name}",
+        "",
+        f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units that reads in {directions},"
+        f" and one that writes ({parameters:,} parameters),",
+        f"attention: {config.translate.attention}. Trained with seqgen for {budget_text(config.training)}.",
+        "",
+        f"- Pairs: {', '.join(source.get('corpus', [])) or 'unknown'}",
+        f"- Seed: {config.training.seed}",
+        "",
+        "```",
+        f"seqgen translate {name} < sentences.txt",
+        "```",
+    ]
+    if "valid" in scores:
+        valid = scores["valid"]
+        lines += ["", f"Validation: {valid['loss_nats']:.4f} nats per token ({valid['protocol']})"]
+        if "bleu" in valid:
+            lines[-1] += f", BLEU {valid['bleu']:.1f}, chrF {valid['chrf']:.1f}"
+            lines += ["", *(f"    {signature}" for signature in valid["signatures"].values())]
+    return "\n".join(lines) + "\n"
+
+
 def cell_options(model: ModelConfig) -> list[str]:
     """Name the options of a model's cells, such as "mogrifier of 5 rounds"; empty where they are plain."""
     context = [f"a context of {model.context} tokens"] if model.cell in ("window", "bow") else []

@@ -1,0 +1,72 @@
+"""`seqgen evaluate` for a translation model: the loss of given targets, and BLEU and chrF of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqgen.cli.console import notice
+from seqgen.cli.translate import score_rows
+from seqgen.errors import ArtifactError, ConfigError, CorpusError
+
+if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
+    from seqgen.data.pairs import PairCorpus
+
+
+def evaluate_translator(
+    artifact: "Artifact", names: list[str] | None, part: str, device: str, *, as_json: bool
+) -> None:
+    """Score a translator on a part of its own pairs, or on other pairs, and print the result."""
+    import json
+
+    from seqgen.evaluation.translation import score_targets
+    from seqgen.sampling.translation import Search, Translator
+    from seqgen.training.translation import score_part
+
+    corpus, part = _pairs(artifact, names, part)
+    if not corpus.parts[part]:
+        raise CorpusError(f"the {part} part is empty; name other pairs, or another --part")
+    translator = Translator.of(artifact, device)
+    search = Search()
+    losses = score_targets(translator.model, corpus, part).record()
+    record = {**losses, **score_part(translator, corpus, part, search).record(), "beam": search.beam}
+    if as_json:
+        print(json.dumps(record))
+        return
+    rows = {
+        "protocol": record["protocol"],
+        "nats per token": f"{record['loss_nats']:.4f}",
+        "perplexity": f"{record['perplexity']:.3f}",
+        "bits per char": f"{record['bits_per']['char']:.4f}",
+        "beam": str(search.beam),
+        **score_rows(record),
+    }
+    for name, value in rows.items():
+        print(f"{name:<14}  {value}")
+
+
+def _pairs(artifact: "Artifact", names: list[str] | None, part: str) -> "tuple[PairCorpus, str]":
+    """Return pairs and the part of them to score."""
+    from seqgen.data.index import PARTS
+    from seqgen.data.pairs import PairCorpus, load_pairs, read_pairs
+
+    if part not in PARTS:
+        raise ConfigError(f"--part {part}: choose {', '.join(PARTS)}")
+    tokenizers, source = (artifact.tokenizer, artifact.target_tokenizer), artifact.source
+    if names:
+        pairs = read_pairs(
+            [Path(name) for name in names], encoding=artifact.config.corpus.encoding, notify=notice
+        )
+        return PairCorpus({"test": pairs}, *tokenizers, corpus_hash=""), "test"
+    corpus = load_pairs(
+        [Path(name) for name in source["corpus"]],
+        artifact.config,
+        given={name: [Path(file) for file in source[name]] for name in PARTS[1:]},
+        tokenizers=tokenizers,
+        notify=lambda _: None,
+    )
+    if corpus.corpus_hash != source["corpus_hash"]:
+        raise ArtifactError(
+            f"{artifact.path}: its pairs {' '.join(source['corpus'])} have changed since; "
+            "name pairs to evaluate on"
+        )
+    return corpus, part
