@@ -16,8 +16,8 @@ CELLS = ["rnn", "lstm", "gru", "bow"]
 TEXTS = [np.array(ids, dtype=np.uint32) for ids in ([3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 8, 9, 7, 9], [8])]
 
 
-def make(cell="gru", pool="max", *, bidirectional=False, **settings):
-    torch.manual_seed(4)
+def make(cell="gru", pool="max", *, bidirectional=False, seed=4, **settings):
+    torch.manual_seed(seed)
     config = replace(PLAIN, cell=cell, bidirectional=bidirectional, **settings)
     task = ClassifyConfig(labels=("a", "b", "c"), pool=pool, pooled_dropout=0.0)
     return Classifier(config, task, V)
@@ -49,7 +49,7 @@ def test_padding_changes_nothing(cell, pool, both):
 
 @pytest.mark.parametrize(("cell", "pool", "both"), list(cases()))
 def test_gradients_are_those_of_finite_differences(cell, pool, both):
-    model = make(cell, pool, bidirectional=both, layers=1).train()
+    model = make(cell, pool, bidirectional=both, layers=1, seed=6).train()  # no ties near enough to jump
     labels = torch.tensor([2, 0, 1, 1])
 
     def loss():
