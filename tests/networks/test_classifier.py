@@ -16,8 +16,8 @@ CELLS = ["rnn", "lstm", "gru", "bow"]
 TEXTS = [np.array(ids, dtype=np.uint32) for ids in ([3, 1, 4, 1, 5], [9, 2], [6, 5, 3, 8, 9, 7, 9], [8])]
 
 
-def make(cell="gru", pool="max", *, bidirectional=False, seed=4, **settings):
-    torch.manual_seed(seed)
+def make(cell="gru", pool="max", *, bidirectional=False, **settings):
+    torch.manual_seed(4)
     config = replace(PLAIN, cell=cell, bidirectional=bidirectional, **settings)
     task = ClassifyConfig(labels=("a", "b", "c"), pool=pool, pooled_dropout=0.0)
     return Classifier(config, task, V)
@@ -49,25 +49,25 @@ def test_padding_changes_nothing(cell, pool, both):
 
 @pytest.mark.parametrize(("cell", "pool", "both"), list(cases()))
 def test_gradients_are_those_of_finite_differences(cell, pool, both):
-    model = make(cell, pool, bidirectional=both, layers=1, seed=6).train()  # no ties near enough to jump
+    model = make(cell, pool, bidirectional=both, layers=1).train()
     labels = torch.tensor([2, 0, 1, 1])
 
     def loss():
         return model.losses(logits_of(model, TEXTS), labels, smoothing=0.1)
 
-    loss().backward()
+    here = loss()
+    here.backward()
     random = np.random.default_rng(5)
     for name, parameter in model.named_parameters():
         flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
         for place in random.integers(len(flat), size=3):
-            value = float(flat[place])
-            sides = []
-            for change in (1e-3, -1e-3):
+            value, slopes = float(flat[place]), []
+            for change in (2e-3, -2e-3):
                 flat[place] = value + change
-                sides.append(loss().item())
+                slopes.append((loss().item() - here.item()) / change)
             flat[place] = value
-            slope = (sides[0] - sides[1]) / 2e-3
-            assert slope == pytest.approx(float(gradient[place]), abs=1e-3), name
+            # A maximum may pass to another token on one side, so the nearer slope counts.
+            assert min(abs(slope - float(gradient[place])) for slope in slopes) < 1e-3, name
 
 
 def test_reading_from_the_end_is_reading_the_reversed_text():
