@@ -168,6 +168,8 @@ class ClassifyConfig(_Strict):
     """`balanced` lets every class count alike, however many examples it has."""
     init_from: str | None = None
     """The language model whose embedding and layers training began with."""
+    vectors_only: bool = False
+    """Whether training begins with that model's embedding alone, below layers of its own."""
     rate_decay: Annotated[float, Gt(0), Le(1)] = 1.0
     """Each layer learns at so many times the rate of the one above it (Howard and Ruder 2018)."""
     unfreeze_epochs: Annotated[float, Ge(0)] = 0.0

@@ -28,6 +28,10 @@ ClassWeights = Annotated[str | None, typer.Option(help="classify: none, or balan
 InitFrom = Annotated[
     Path | None, typer.Option("--init-from", metavar="MODEL", help="Start from this language model.")
 ]
+VectorsOnly = Annotated[
+    bool | None,
+    typer.Option("--vectors-only", help="classify: start from the embedding of --init-from alone."),
+]
 RateDecay = Annotated[float | None, typer.Option(help="classify: a layer's rate as a share of the next's.")]
 UnfreezeEpochs = Annotated[
     float | None, typer.Option(help="classify: epochs until the next lower layer learns, too.")

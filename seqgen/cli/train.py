@@ -44,6 +44,7 @@ from seqgen.cli.task_options import (
     TextColumn,
     UnfreezeEpochs,
     ValidFiles,
+    VectorsOnly,
     WordDropout,
 )
 
@@ -135,6 +136,7 @@ def train(
     pooled_dropout: PooledDropout = None,
     class_weights: ClassWeights = None,
     init_from: InitFrom = None,
+    vectors_only: VectorsOnly = None,
     rate_decay: RateDecay = None,
     unfreeze_epochs: UnfreezeEpochs = None,
     attention: AttentionName = None,
@@ -200,6 +202,7 @@ def train(
         classify__word_dropout=word_dropout,
         classify__pooled_dropout=pooled_dropout,
         classify__class_weights=class_weights,
+        classify__vectors_only=vectors_only,
         classify__rate_decay=rate_decay,
         classify__unfreeze_epochs=unfreeze_epochs,
         translate__attention=attention,

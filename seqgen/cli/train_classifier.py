@@ -31,6 +31,8 @@ _FINE_TUNING: dict[str, Any] = {
     "classify": {"pool": "concat", "rate_decay": round(1 / 2.6, 4), "unfreeze_epochs": 1.0},
 }
 """What suits a training that starts from a language model (Howard and Ruder 2018)."""
+_WITH_VECTORS: dict[str, Any] = {"training": {"epochs": 4.0, "average": "ema"}}
+"""What suits one that starts from its vectors alone."""
 
 
 def run(request: TrainRequest) -> int:
@@ -77,6 +79,8 @@ def _check(request: TrainRequest) -> None:
     for key in ("tied", "softmax", "cutoffs"):
         if key in request.chosen.get("model", {}):
             raise ConfigError(f"model.{key} is about predicting tokens; a classifier predicts labels")
+    if not request.init_from and request.chosen.get("classify", {}).get("vectors_only"):
+        raise ConfigError("--vectors-only: there are none without --init-from MODEL")
     if request.init_from and request.vocab:
         raise ConfigError("--vocab: the vocabulary is that of the model of --init-from; leave it out")
 
@@ -130,8 +134,10 @@ def _settle(request: TrainRequest, base: "Artifact | None") -> "Config":
     if base is not None:
         from seqgen.training.transfer import model_settings
 
-        defaults = merge(merge(defaults, _FINE_TUNING), {"classify": {"init_from": str(base.path)}})
-        chosen = merge(chosen, {"model": model_settings(base, chosen.get("model", {}))})
+        alone = build_config(chosen).classify.vectors_only
+        settings = model_settings(base, chosen.get("model", {}), vectors_only=alone)
+        defaults = merge(defaults, _WITH_VECTORS if alone else _FINE_TUNING)
+        chosen = merge(chosen, {"model": settings, "classify": {"init_from": str(base.path)}})
     cell = build_config(merge(defaults, chosen)).model.cell
     if cell == "bow":
         _refuse_layers(chosen)
@@ -173,7 +179,8 @@ def _build(corpus: "LabelledCorpus", base: "Artifact | None") -> "Classifier":
 
         weights = language_weights(base, corpus.tokenizer)
         take_over(model, {name: array for name, array in weights.items() if name.startswith("embedding.")})
-        take_over(model, weights, prefix="reader.")
+        if not config.classify.vectors_only:
+            take_over(model, weights, prefix="reader.")
     return model.to(choose_device(config.training.device))
 
 

@@ -36,26 +36,31 @@ _STRUCTURE = (
     "layer_norm",
 )
 """What of a model's configuration its weights decide."""
+_VECTORS = ("embedding_size", "embedding")
 
 
-def model_settings(artifact: Artifact, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def model_settings(
+    artifact: Artifact, chosen: Mapping[str, Any], *, vectors_only: bool = False
+) -> dict[str, Any]:
     """Return the `model` settings of a training that starts from a language model.
 
     Args:
         artifact: The language model.
         chosen: The `model` settings that the user gave.
+        vectors_only: Whether only its embedding is taken.
 
     Raises:
         ConfigError: If one of them contradicts the weights.
     """
     own = to_plain(artifact.config)["model"]
     wanted = to_plain(build_config({"model": dict(chosen)}))["model"]
-    for key in _STRUCTURE:
+    decided = _VECTORS if vectors_only else _STRUCTURE
+    for key in decided:
         if key in chosen and wanted[key] != own[key]:
             raise ConfigError(
                 f"model.{key} = {wanted[key]}: the weights of {artifact.path} are of {own[key]}; leave it out"
             )
-    return merge(own, chosen)
+    return merge({key: own[key] for key in decided} if vectors_only else own, chosen)
 
 
 def word_counts(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
