@@ -124,8 +124,8 @@ def _draw(path: Path, translation: "Translation") -> None:
     missing = plot_attention(path, translation.source, translation.target, translation.attention)
     if missing:
         notice(
-            f"{path}: no font here has {''.join(missing)}; they are shown as code points "
-            "(install one such as Noto Sans CJK)"
+            f"{path}: no font here has {''.join(missing)}: shown as code points; "
+            "a .svg shows them, or install a font such as Noto Sans CJK"
         )
 
 

@@ -24,16 +24,18 @@ def plot_attention(
 ) -> list[str]:
     """Draw the weights (T, S) of a translation, the darker the larger; the format is that of the suffix.
 
+    An SVG holds its labels as text, which whoever shows it has fonts for.
+
     Returns:
-        The characters for which no installed font has a glyph: they are drawn as their code points.
+        The characters for which no installed font has a glyph: other formats show their code points.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ft2font import FT2Font
 
-    families, fonts = _fonts()
-    known = {point for font in fonts for point in FT2Font(font).get_charmap()}
-    missing = sorted({char for token in [*source, *target] for char in token if ord(char) not in known})
+    form = path.suffix.lower()[1:]
+    families, missing = _fonts({*"".join([*source, *target])})
+    missing = [] if form == "svg" else missing
     size = [_MARGIN_INCHES + _INCHES_A_CELL * max(count, 2) for count in (len(source), len(target))]
     figure = Figure(figsize=(size[0], size[1]), layout="constrained")
     FigureCanvasAgg(figure)
@@ -47,19 +49,22 @@ def plot_attention(
     axes.set_yticks(np.arange(len(target) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#dddddd", linewidth=0.5)
     axes.tick_params(which="both", length=0)
-    with warnings.catch_warnings(), replacing(path) as aside:
+    with warnings.catch_warnings(), rc_context({"svg.fonttype": "none"}), replacing(path) as aside:
         warnings.simplefilter("ignore")  # of glyphs: what is missing is returned
-        figure.savefig(aside, format=path.suffix.lower()[1:], dpi=150)
+        figure.savefig(aside, format=form, dpi=150)
     return missing
 
 
-def _fonts() -> tuple[list[str], list[str]]:
-    """Return the families to draw with, in the order they are asked for a glyph, and their files."""
+def _fonts(chars: set[str]) -> tuple[list[str], list[str]]:
+    """Return the families to draw with, in the order they are asked for a glyph, and what all of them lack."""
     from matplotlib.font_manager import FontProperties, findfont, fontManager
+    from matplotlib.ft2font import FT2Font
 
     present = {entry.name for entry in fontManager.ttflist}
     families = ["DejaVu Sans", *(name for name in _FALLBACKS if name in present)]
-    return families, [str(findfont(FontProperties(family=name))) for name in families]
+    files = [str(findfont(FontProperties(family=name))) for name in families]
+    known = {point for file in files for point in FT2Font(file).get_charmap()}
+    return families, sorted(char for char in chars if ord(char) not in known)
 
 
 def _label(token: str, missing: Sequence[str]) -> str:

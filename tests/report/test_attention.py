@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from PIL import Image
 
 from seqgen.report.attention import _label, plot_attention
@@ -7,14 +6,22 @@ from seqgen.report.attention import _label, plot_attention
 SOURCE, TARGET = [" I", " see", " $x_1$", "<eos>"], ["我", "看", "见", "x", "。"]
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_a_grid_is_drawn_and_says_which_characters_it_cannot_show(tmp_path, suffix):
-    path = tmp_path / f"grid{suffix}"
+def test_a_grid_says_which_characters_no_font_here_has(tmp_path):
+    path = tmp_path / "grid.png"
     weights = np.full((5, 4), 0.25, np.float32)
-    missing = plot_attention(path, SOURCE, TARGET, weights)
-    assert set(missing) <= set("我看见。")
+    assert set(plot_attention(path, SOURCE, TARGET, weights)) <= set("我看见。")
     assert path.stat().st_size > 1000
-    assert plot_attention(path, SOURCE, ["le", "chat", "é", "œ", "«"], weights) == []
+    assert (
+        plot_attention(path, SOURCE, ["le", "chat", "é", "œ", "\u0e01\U0010ffff"], weights)[-1]
+        == "\U0010ffff"
+    )
+
+
+def test_an_svg_holds_all_labels_as_text(tmp_path):
+    path = tmp_path / "grid.svg"
+    assert plot_attention(path, SOURCE, TARGET, np.full((5, 4), 0.25, np.float32)) == []
+    written = path.read_text(encoding="utf-8")
+    assert all(f">{token.strip()}<" in written for token in ["我", "看", "$x_1$", "see"])
 
 
 def test_dark_cells_are_those_of_large_weights(tmp_path):
