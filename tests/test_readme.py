@@ -1,5 +1,6 @@
 """The README's commands, run as they stand, on small corpora and short budgets."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -49,11 +50,15 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "fiddle").mkdir()
     book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
     (tmp_path / "fiddle" / "reels.abc").write_text(book)
+    (tmp_path / "chorales").mkdir()
+    pieces = [[[72 + k % 5, 67, 60, 48 + k % 7], [74, 65, 59, 43 + k]] * 8 for k in range(12)]
+    parts = {"train": pieces[:8], "valid": pieces[8:10], "test": pieces[10:]}
+    (tmp_path / "chorales" / "frames.json").write_text(json.dumps(parts))
     return tmp_path
 
 
 def test_every_command_of_the_readme_runs(workplace):
-    # `pydoc` and `fiddle` are files here: a path goes before a name of the catalogue.
+    # `pydoc`, `fiddle` and `chorales` are files here: a path goes before a name of the catalogue.
     for command in commands():
         small = re.sub(r"--minutes [\d.]+", SMALL, command)
         if " corpus fetch " in small:

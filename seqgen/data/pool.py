@@ -14,7 +14,8 @@ T = TypeVar("T")
 WORTH_A_POOL = 48
 """Tunes from which starting other processes pays."""
 _CHUNK = 4
-"""Tunes that a process is given at a time: after Ctrl-C, those at work are waited for."""
+"""Least tunes that a process is given at a time: after Ctrl-C, those at work are waited for."""
+_LARGEST_CHUNK = 32
 
 
 def map_tunes(items: Sequence[Item], work: Callable[[Item], T], crashed: Callable[[Item], T]) -> Iterator[T]:
@@ -28,16 +29,17 @@ def map_tunes(items: Sequence[Item], work: Callable[[Item], T], crashed: Callabl
     if len(items) < WORTH_A_POOL or cpu_count() == 1:
         yield from map(work, items)
         return
+    chunk = max(_CHUNK, min(_LARGEST_CHUNK, len(items) // (64 * cpu_count())))
     done = 0
     while done < len(items):
         try:
             with _pool(cpu_count()) as pool:
-                for result in pool.map(work, items[done:], chunksize=_CHUNK):
+                for result in pool.map(work, items[done:], chunksize=chunk):
                     yield result
                     done += 1
         except BrokenProcessPool:
             # A tune made the reader crash. Until it is behind us, each gets a process of its own.
-            for item in items[done : done + _CHUNK]:
+            for item in items[done : done + chunk]:
                 yield _work_alone(item, work, crashed)
                 done += 1
 

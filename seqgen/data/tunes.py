@@ -26,7 +26,7 @@ from seqgen.errors import CorpusError, TokenError
 from seqgen.files import file_hash, replacing
 from seqgen.music.encodings import NoteEncoding, count_notes, note_encoding, suits_melody
 from seqgen.music.preparing import AS_IT_IS, Preparation
-from seqgen.music.read import MusicUnit, parse_unit, split_music
+from seqgen.music.read import MIDI_SUFFIXES, MusicUnit, parse_unit, split_music
 from seqgen.music.transposing import mark_in_any_key, pitch_of
 from seqgen.runtime import cache_dir
 
@@ -186,8 +186,13 @@ def _read_unit(
     unit: MusicUnit, *, name: str, parameters: Mapping[str, Any], preparation: Preparation
 ) -> Reading:
     try:
-        piece = preparation.apply(parse_unit(unit))
-        return Reading(" ".join(note_encoding(name, parameters).encode(piece)), "it holds no notes")
+        encoding = note_encoding(name, parameters)
+        tokens = None
+        if preparation == AS_IT_IS and unit.path.suffix.lower() in MIDI_SUFFIXES:
+            tokens = encoding.encode_midi(unit.path)
+        if tokens is None:
+            tokens = encoding.encode(preparation.apply(parse_unit(unit)))
+        return Reading(" ".join(tokens), "it holds no notes")
     except (CorpusError, TokenError) as error:
         return Reading("", str(error))
 

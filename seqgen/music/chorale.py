@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from seqgen.errors import TokenError
@@ -104,6 +105,9 @@ class ChoraleEncoding:
                 start, end = ceil(note.onset * self.grid), ceil(note.end * self.grid)
                 column[start:end] = [f"Pitch_{note.pitch.midi}", *[HOLD] * (end - start - 1)][: end - start]
         return column
+
+    def encode_midi(self, path: Path) -> None:
+        """Return nothing: only a piece tells the tokens."""
 
     def decode(self, tokens: Sequence[str]) -> Piece:
         """Return the piece of any tokens at all; misplaced ones and an unfinished frame are passed over."""

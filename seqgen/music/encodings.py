@@ -1,6 +1,7 @@
 """Note encodings: pieces as token strings. A new one is a class with these members."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from seqgen.errors import TokenError
@@ -23,6 +24,9 @@ class NoteEncoding(Protocol):
 
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of a piece; TokenError if it does not suit the encoding."""
+
+    def encode_midi(self, path: Path) -> list[str] | None:
+        """Return the tokens of the piece in a MIDI file, None if only the piece tells them."""
 
     def decode(self, tokens: Sequence[str]) -> Piece:
         """Return the piece of any list of tokens; what makes no sense is passed over."""

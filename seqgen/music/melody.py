@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from seqgen.errors import TokenError
@@ -95,6 +96,9 @@ class MelodyEncoding:
         if not suits_melody(piece):
             raise TokenError(f"{piece.title or 'the piece'} is not a single line of notes; use --notes remi")
         return list(_encode(piece))
+
+    def encode_midi(self, path: Path) -> None:
+        """Return nothing: only a piece tells the tokens."""
 
     def decode(self, tokens: Sequence[str]) -> Piece:
         """Return the piece of any tokens at all; misplaced ones are passed over."""

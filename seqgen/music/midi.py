@@ -86,19 +86,9 @@ def _find_fault(data: bytes) -> str | None:
 
 def piece_of_score(score: "Score", *, title: str = "") -> Piece:
     """Turn a symusic score in ticks into a piece, pitches spelled by the key in force at the start."""
-    ticks = score.ticks_per_quarter
-    if ticks <= 0:
-        raise ValueError(f"{ticks} ticks a quarter; files timed in seconds (SMPTE) are not read")
+    ticks = _ticks_per_quarter(score)
     omitted: dict[str, int] = {}
     keys = tidy_changes((Fraction(item.time, ticks), _key(item)) for item in _ordered(score.key_signatures))
-    meters = [
-        (Fraction(item.time, ticks), Meter(item.numerator, item.denominator))
-        for item in _ordered(score.time_signatures)
-        if 1 <= item.numerator <= MAX_BEATS and item.denominator in METER_UNITS
-    ]
-    tempos = [
-        (Fraction(item.time, ticks), round(item.qpm, 3)) for item in _ordered(score.tempos) if item.qpm > 0
-    ]
     fifths = keys[0][1].fifths if keys and keys[0][1] else 0
     parts = [_part(track, ticks, fifths, omitted) for track in score.tracks]
     _count_controls(score, omitted)
@@ -109,10 +99,37 @@ def piece_of_score(score: "Score", *, title: str = "") -> Piece:
         parts=kept,
         title=title,
         keys=keys,
-        meters=tidy_changes([(Fraction(0), DEFAULT_METER), *meters]),
-        tempos=tidy_changes([(Fraction(0), DEFAULT_TEMPO), *tempos]),
+        meters=meters_of_score(score),
+        tempos=tempos_of_score(score),
         omitted=tuple(sorted(omitted.items())),
     )
+
+
+def _ticks_per_quarter(score: "Score") -> int:
+    ticks: int = score.ticks_per_quarter
+    if ticks <= 0:
+        raise ValueError(f"{ticks} ticks a quarter; files timed in seconds (SMPTE) are not read")
+    return ticks
+
+
+def meters_of_score(score: "Score") -> tuple[tuple[Fraction, Meter], ...]:
+    """Return the meters of a symusic score in ticks; ones that no meter can be are left out."""
+    ticks = _ticks_per_quarter(score)
+    meters = [
+        (Fraction(item.time, ticks), Meter(item.numerator, item.denominator))
+        for item in _ordered(score.time_signatures)
+        if 1 <= item.numerator <= MAX_BEATS and item.denominator in METER_UNITS
+    ]
+    return tidy_changes([(Fraction(0), DEFAULT_METER), *meters])
+
+
+def tempos_of_score(score: "Score") -> tuple[tuple[Fraction, float], ...]:
+    """Return the tempos of a symusic score in ticks."""
+    ticks = _ticks_per_quarter(score)
+    found = [
+        (Fraction(item.time, ticks), round(item.qpm, 3)) for item in _ordered(score.tempos) if item.qpm > 0
+    ]
+    return tidy_changes([(Fraction(0), DEFAULT_TEMPO), *found])
 
 
 def _ordered(items: Iterable[Any]) -> list[Any]:

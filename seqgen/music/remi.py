@@ -13,12 +13,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from seqgen.errors import TokenError
 from seqgen.music.midi import piece_of_score, score_of_piece
 from seqgen.music.pieces import Meter, Piece
 from seqgen.music.playback import join_ties
+
+if TYPE_CHECKING:
+    from symusic import Score
+
+MOST_BEATS = {4: 12, 8: 15, 16: 15}
+"""The meters that have a token, by their unit; others are read as if the one before went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,14 @@ class RemiEncoding:
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of any piece; repeats are not played out."""
         parts = tuple(replace(part, notes=join_ties(part.notes)) for part in piece.parts)
-        meters = tuple((onset, _in_quarters(meter)) for onset, meter in piece.meters)
-        score = score_of_piece(replace(piece, parts=parts, meters=meters), self.grid)
-        tokens: list[str] = _tokenizer(self).encode(score).tokens
-        return tokens
+        meters = tuple((onset, in_quarters(meter) if meter else None) for onset, meter in piece.meters)
+        return miditok_tokens(score_of_piece(replace(piece, parts=parts, meters=meters), self.grid), self)
+
+    def encode_midi(self, path: Path) -> list[str] | None:
+        """Return the tokens of the piece in a MIDI file, by a shorter way where there is one."""
+        from seqgen.music.remi_midi import midi_tokens
+
+        return midi_tokens(path, self)
 
     def decode(self, tokens: Sequence[str]) -> Piece:
         """Return the piece of any tokens at all; misplaced ones are passed over."""
@@ -69,9 +80,15 @@ class RemiEncoding:
         return list(accumulate(token.startswith("Bar_") for token in tokens))
 
 
-def _in_quarters(meter: Meter | None) -> Meter | None:
+def miditok_tokens(score: "Score", encoding: RemiEncoding) -> list[str]:
+    """Return the tokens that MidiTok makes of a score of `grid` ticks a quarter."""
+    tokens: list[str] = _tokenizer(encoding).encode(score).tokens
+    return tokens
+
+
+def in_quarters(meter: Meter) -> Meter:
     """Write 3/2 as 6/4: MidiTok lays its grid over the meter's unit, and halves would make it too coarse."""
-    if meter is None or meter.unit >= 4:
+    if meter.unit >= 4:
         return meter
     return Meter(meter.beats * 4 // meter.unit, 4)
 
@@ -92,7 +109,6 @@ def _midi_tok() -> Any:
 @lru_cache(maxsize=4)
 def _tokenizer(encoding: RemiEncoding) -> Any:
     miditok = _midi_tok()
-    beats = {4: range(1, 13), 8: range(1, 16), 16: range(1, 16)}
     return miditok.REMI(
         miditok.TokenizerConfig(
             pitch_range=(0, 127),
@@ -105,6 +121,6 @@ def _tokenizer(encoding: RemiEncoding) -> Any:
             num_tempos=encoding.fastest_bpm - encoding.slowest_bpm + 1,
             tempo_range=(encoding.slowest_bpm, encoding.fastest_bpm),
             use_time_signatures=True,
-            time_signature_range={unit: list(counts) for unit, counts in beats.items()},
+            time_signature_range={unit: list(range(1, most + 1)) for unit, most in MOST_BEATS.items()},
         )
     )

@@ -84,3 +84,19 @@ def test_a_wrong_column_names_those_there_are(tmp_path, capsys):
 def test_the_terms_of_a_corpus_are_shown_before_it_is_used(tmp_path, capsys):
     assert run(["vocab", "folksong", "--level", "char", "-o", str(tmp_path / "v.json")]) == 0
     assert "folksong: for non-commercial distribution" in capsys.readouterr().err.replace("permission\n", "")
+
+
+def test_music_is_prepared_as_asked(tmp_path, capsys):
+    path = tmp_path / "set.json"
+    piece = [[72, 67, 60, 48], [74, 67, 60, 47]]
+    path.write_text(json.dumps({"train": [piece] * 3, "valid": [piece], "test": []}))
+    options = ["--notes", "chorale", "--grid", "2", "--transpose", "-1:2", "--parts", "all", "--stretch", "2"]
+    assert run(["vocab", str(path), *options, "-o", str(tmp_path / "v.json")]) == 0
+    assert "3 training tunes are 24 with their copies" in capsys.readouterr().err
+    vocab = load_tokenizer(tmp_path / "v.json")
+    assert vocab.vocab.options == {"notes": "chorale", "parameters": {"grid": 2, "voices": 4, "marks": True}}
+    assert {"Pitch_71", "Pitch_76"} <= set(vocab.tokens)
+    assert run(["vocab", str(path), "--parts", "Soprano,Oboe", "-o", str(tmp_path / "w.json")]) == 1
+    assert "it has no part Oboe; its parts are 1 Soprano, 2 Alto" in capsys.readouterr().err
+    assert run(["vocab", str(path), "--notes", "melody", "--grid", "2", "-o", str(tmp_path / "w.json")]) == 1
+    assert "known are melody, which has none" in capsys.readouterr().err

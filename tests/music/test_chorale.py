@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from seqgen.music.chorale import ChoraleEncoding
 from seqgen.music.encodings import count_notes, note_encoding
 from seqgen.music.pieces import Bar, Key, Meter, Note, Part, Piece, spelling
 from seqgen.music.playback import join_ties
+from seqgen.music.score_reader import read_score
 from seqgen.music.transposing import Interval, move_token, transpose
 
 ENCODING = ChoraleEncoding()
@@ -190,3 +192,22 @@ def test_tokens_know_their_bar():
     bar = [*["Pitch_60", "Rest"] * 3]
     tokens = ["Meter_3/4", *bar, "Bar_|", *bar, "Bar_|]"]
     assert encoding.bar_numbers(tokens) == [1] * 7 + [2] * 8
+
+
+@pytest.mark.parametrize("name", ["bwv269.mxl", "bwv66.6.mxl", "bwv389.mxl"])
+def test_chorales_of_music21_come_back(name):
+    music21 = pytest.importorskip("music21")
+    path = Path(music21.__file__).parent / "corpus" / "bach" / name
+    piece = read_score(path)
+    again = ENCODING.decode(ENCODING.encode(piece))
+    assert (again.keys, again.meters, again.bars) == (piece.keys, piece.meters, piece.bars)
+    for part, new in zip(piece.parts, again.parts, strict=True):
+        found = [note for note in join_ties(new.notes) if note.pitch]
+        written = [note for note in join_ties(part.notes) if note.pitch]
+        on_grid = [
+            note for note in written if (4 * note.onset).denominator == (4 * note.end).denominator == 1
+        ]
+        assert {(n.onset, n.duration, n.pitch.midi) for n in on_grid} <= {
+            (n.onset, n.duration, n.pitch.midi) for n in found
+        }
+        assert len(on_grid) > 0.9 * len(written)
