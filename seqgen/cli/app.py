@@ -21,6 +21,7 @@ from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
 from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
+from seqgen.cli.replay import replay
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.cli.vocab import vocab
@@ -54,6 +55,7 @@ def _options(
 
 app.command()(train)
 app.command("sample")(sample)
+app.command()(replay)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(vocab)
