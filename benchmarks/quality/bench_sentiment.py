@@ -3,7 +3,7 @@
 python benchmarks/quality/bench_sentiment.py SST_FOLDER [--language-model MODEL] [--only bag lstm ...]
 
 SST_FOLDER holds sst2_train.tsv, sst2_dev.tsv and sst2_test.tsv (6,920, 872 and 1,821 sentences). The settings
-below were chosen on dev alone. MODEL is a word model of wikitext2, such as `recipes/wikitext2-60m.yaml` makes;
+below were chosen on dev alone. MODEL is a word model of wikitext2, as `recipes/wikitext2-60m.yaml` makes one;
 it first goes on to learn from the sentences of the training part, without their labels.
 """
 

@@ -22,6 +22,7 @@ from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
 from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
+from seqgen.cli.replay import replay
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.cli.translate import translate
@@ -57,6 +58,7 @@ def _options(
 app.command()(train)
 app.command("sample")(sample)
 app.command()(translate)
+app.command()(replay)
 app.command()(evaluate)
 app.command()(classify)
 app.command()(compare)

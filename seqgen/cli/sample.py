@@ -12,6 +12,9 @@ import typer
 from seqgen.cli import sample_music as music
 from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
+from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
+from seqgen.cli.interactive import check_options, converse
+from seqgen.cli.recording import STDIN, make_receipt, standard_input
 from seqgen.cli.sample_run import Run, check_destination, write_parts
 from seqgen.errors import ConfigError, CorpusError
 
@@ -24,7 +27,6 @@ TEXT_LENGTH = 1000
 TUNE_LENGTH = 2000
 BATCH_SIZE = 64
 SEED_BITS = 32
-STDIN = "-"
 
 
 class FormatName(StrEnum):
@@ -42,7 +44,8 @@ class FormatName(StrEnum):
     TOKENS = "tokens"
 
 
-_LENGTH = typer.Option(help=f"Tokens at most; {TEXT_LENGTH} for text, {TUNE_LENGTH} for a tune.")
+_COUNT = "How many samples; 1, but without end if the length has none."
+_LENGTH = typer.Option(help=f"Tokens at most; {TEXT_LENGTH} for text, {TUNE_LENGTH} for a tune; 0: no end.")
 _PROMPT = typer.Option(help="Text to go on from, or for music a tune file; - reads standard input.")
 _STOP = typer.Option(help="End at this text, which is not shown; may be given several times.")
 _FORMAT = typer.Option(
@@ -52,7 +55,7 @@ _FORMAT = typer.Option(
 
 def plan_samples(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
-    count: Annotated[int, typer.Option("--count", "-n", help="How many samples.")] = 1,
+    count: Annotated[int | None, typer.Option("--count", "-n", help=_COUNT)] = None,
     length: Annotated[int | None, _LENGTH] = None,
     temperature: options.Temperature = "1.0",
     top_k: Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 is all.")] = 0,
@@ -91,13 +94,16 @@ def plan_samples(
         bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
     ] = False,
     batch_size: options.BatchSize = BATCH_SIZE,
+    receipt: options.Receipt = None,
+    interactive: options.Interactive = False,
 ) -> Run:
     """Generate text or tunes with a model.
 
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
     trained on lines. Files that hold one tune are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
-    --regex, --lines and the like are on the whole text, the prompt included, and can be combined.
+    --regex, --lines and the like are on the whole text, the prompt included, and can be combined. With
+    --length 0 text goes on until the reader of the pipe, or Ctrl-C, ends it.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """
@@ -108,19 +114,22 @@ def plan_samples(
     from seqgen.sampling.outputs import choose_format
 
     artifact = require_task(load_artifact(model), "lm")
-    if as_json and form not in (None, FormatName.JSON):
-        raise ConfigError(f"--json: JSON lines, not --format {form}; ask for only one")
-    chosen = choose_format(artifact.tokenizer, FormatName.JSON if as_json else form, output)
+    chosen = choose_format(artifact.tokenizer, _wanted_format(form, as_json=as_json), output)
+    length = _default_length(chosen, interactive=interactive) if length is None else length
+    if count is None and length:
+        count = 1
     search = options.search_config(
         beam=beam, n_best=n_best, diverse=diverse, best_of=best_of, length_penalty=length_penalty
     )
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size}: at least 1")
-    check_destination(chosen, output, max(count, n_best))
+    if not length and (chosen != "text" or search or best_of > 1 or interactive or receipt):
+        raise ConfigError("--length 0: streams text without end; whole samples and receipts need one")
+    check_destination(chosen, output, n_best if search else count, receipt=receipt)
     temperatures = options.parse_temperature(temperature)
     config = SampleConfig(
         count=count,
-        length=_default_length(chosen) if length is None else length,
+        length=length,
         temperature=temperatures[0],
         final_temperature=temperatures[1],
         top_k=top_k,
@@ -147,7 +156,7 @@ def plan_samples(
     )
     given = _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
-    constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
+    constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.limit, banned=banned)
     return Run(
         artifact=artifact,
         config=config,
@@ -166,16 +175,40 @@ def plan_samples(
 @wraps(plan_samples)
 def sample(**given: Any) -> None:
     """Sample as the options of `plan_samples` say."""
-    run = plan_samples(**given)
+    if given["interactive"]:
+        check_options(given)
+    to, stdin = given["receipt"], None
+    if to is not None and given["prompt"] == STDIN:
+        stdin = sys.stdin.buffer.read()
+    with standard_input(stdin):
+        run = plan_samples(**given)
     if given["seed"] is None and run.beam is None:
         seed = run.config.seed
         notice(f"seed {seed}; --seed {seed} gives the same again")
-    write_parts(run.parts(), given["output"], run.form, run.count)
+    if given["interactive"]:
+        converse(run)
+        return
+    if to is None:
+        write_parts(run.parts(), given["output"], run.form, run.count)
+        return
+    from seqgen.sampling.receipts import SampleRecord, recorded, write_receipt
+
+    records: list[SampleRecord] = []
+    write_parts(recorded(run.parts(), records), given["output"], run.form, run.count)
+    write_receipt(to, make_receipt(given, run, stdin, records))
 
 
-def _default_length(form: "Format") -> int:
+def _wanted_format(form: FormatName | None, *, as_json: bool) -> FormatName | None:
+    if as_json and form not in (None, FormatName.JSON):
+        raise ConfigError(f"--json: JSON lines, not --format {form}; ask for only one")
+    return FormatName.JSON if as_json else form
+
+
+def _default_length(form: "Format", *, interactive: bool) -> int:
     from seqgen.sampling.outputs import TUNES
 
+    if interactive:
+        return INTERACTIVE_LENGTH
     return TUNE_LENGTH if form in TUNES else TEXT_LENGTH
 
 

@@ -44,6 +44,12 @@ LengthPenalty = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines; the same as --format json.")]
 BatchSize = Annotated[int, typer.Option(help="How many are drawn together; never changes a sample.")]
+Receipt = Annotated[
+    Path | None, typer.Option(help="Write here what was made, from what; `seqgen replay` makes it again.")
+]
+Interactive = Annotated[
+    bool, typer.Option("--interactive", help="Read prompts line by line and go on from each as it comes.")
+]
 Acrostic = Annotated[str | None, typer.Option(help="The first letters of the lines spell this.")]
 
 

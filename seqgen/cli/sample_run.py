@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,9 @@ from seqgen.cli.console import notice
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from seqgen.artifacts import Artifact
     from seqgen.sampling.automata import Automaton
     from seqgen.sampling.beam import BeamConfig
@@ -62,22 +65,29 @@ class Run:
         return Sampler(self.artifact, exact=self.exact)
 
     @property
-    def count(self) -> int:
-        """How many samples are shown."""
+    def count(self) -> int | None:
+        """How many samples are shown; None if they have no end."""
         return self.beam.n_best if self.beam else self.config.count
 
-    def events(self) -> "Iterator[Event]":
-        """Yield the tokens and ends of the samples that are shown."""
+    def events(self, prompt: "Sequence[int] | NDArray[np.int64]", *, turn: int = 0) -> "Iterator[Event]":
+        """Yield the tokens and ends of the samples that are shown, in compiled code.
+
+        Args:
+            prompt: Token ids to go on from.
+            turn: Of a conversation, each with random numbers of its own.
+        """
         from seqgen.sampling.beam import beam_search
+        from seqgen.sampling.engine import MAX_SEED
         from seqgen.sampling.ranking import best_of
 
         if self.beam:
             return beam_search(
-                self.sampler, self.config, self.beam, prompt=self.prompt.ids, constraint=self.constraint
+                self.sampler, self.config, self.beam, prompt=prompt, constraint=self.constraint
             )
-        config = replace(self.config, count=self.config.count * self.candidates)
+        count = self.config.count and self.config.count * self.candidates
+        config = replace(self.config, count=count, seed=(self.config.seed + turn) & MAX_SEED)
         events = self.sampler.generate(
-            config, prompt=self.prompt.ids, constraint=self.constraint, batch_size=self.batch_size
+            config, prompt=prompt, constraint=self.constraint, batch_size=self.batch_size
         )
         if self.candidates == 1:
             return events
@@ -97,41 +107,45 @@ class Run:
             documents=self.artifact.config.corpus.documents,
             seed=None if self.beam else self.config.seed,
             title=f"{self.prompt.title}, by {name}" if self.prompt.title else name,
-            several=self.count > 1,
+            several=self.count != 1,
         )
         cut = shown = 0
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
-            for part in rendering.parts(self.events()):
+            for part in rendering.parts(self.events(self.prompt.ids)):
                 cut += part.outcome is not None and part.outcome.reason == "length"
                 shown = part.number
                 yield part
-        if shown < self.count:
+        if self.count and shown < self.count:
             notice(f"found {shown} of {self.count}; there are no others, or none that differ")
         if cut and self.form in TUNES:
             notice(f"{cut} of {self.count} tunes were cut at --length {self.config.length}")
 
 
-def check_destination(form: "Format", output: Path | None, count: int) -> None:
+def check_destination(
+    form: "Format", output: Path | None, count: int | None, *, receipt: Path | None
+) -> None:
     """Refuse early what could not be written later.
 
     Raises:
-        ConfigError: If several tunes have one place, or a terminal would get MIDI.
+        ConfigError: If several tunes have one place, a receipt has none, or a terminal would get MIDI.
     """
     from seqgen.sampling.outputs import BINARY, ONE_TUNE_A_FILE
 
     if output is not None and output.is_dir():
         raise ConfigError(f"-o {output}: a folder; name a file in it")
-    if output is None and form in ONE_TUNE_A_FILE and count > 1:
+    if receipt is not None and (receipt == output or receipt.is_dir()):
+        raise ConfigError(f"--receipt {receipt}: name a file of its own")
+    if output is None and form in ONE_TUNE_A_FILE and count != 1:
         raise ConfigError(f"a {form} file holds one tune; write {count} of them with -o, such as -o tune.mid")
     if output is None and form in BINARY and sys.stdout.isatty():
         raise ConfigError(f"{form} is no text for a terminal; name a file with -o, or use a pipe")
 
 
-def write_parts(parts: "Iterable[Part]", output: Path | None, form: "Format", count: int) -> None:
+def write_parts(parts: "Iterable[Part]", output: Path | None, form: "Format", count: int | None) -> None:
     """Write samples to a file, to one numbered file each where a file holds one tune, or to stdout."""
     from seqgen.sampling.outputs import ONE_TUNE_A_FILE, numbered
 
-    if output is not None and form in ONE_TUNE_A_FILE and count > 1:
+    if output is not None and form in ONE_TUNE_A_FILE and count != 1:
         for part in parts:
             with _destination(numbered(output, part.number)) as target:
                 target.write(part.data)

@@ -148,8 +148,10 @@ def check_options(config: SampleConfig) -> None:
     """Refuse what shapes a draw.
 
     Raises:
-        ConfigError: If an option is not as it is by default.
+        ConfigError: If an option is not as it is by default, or there is no end.
     """
+    if not config.length:
+        raise ConfigError("--length 0: a beam search needs an end")
     for option in fields(SampleConfig):
         if option.name not in OBEYED and getattr(config, option.name) != option.default:
             flag = "temperature" if option.name == "final_temperature" else option.name.replace("_", "-")

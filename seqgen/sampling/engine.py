@@ -27,6 +27,7 @@ LARGEST_CHUNK = 64
 BATCH_SIZE = 64
 MAX_SEED = 2**64 - 1
 MAX_PENALTY = 100
+NO_LIMIT = 2**62  # tokens
 
 Reason = Literal["eos", "stop", "length"]
 
@@ -36,8 +37,8 @@ class SampleConfig:
     """What to sample; `seqgen.sampling.filters` defines what changes the probabilities, and in which order.
 
     Attributes:
-        count: How many sequences.
-        length: How many tokens at most in each.
+        count: How many sequences; None goes on without end.
+        length: How many tokens at most in each; 0 is no limit.
         temperature: Sharper below 1, flatter above; 0 takes the likeliest token.
         final_temperature: That of the last of `length` tokens, reached along a line, if it is to change.
         top_k: Keep the k likeliest tokens; 0 keeps all.
@@ -56,7 +57,7 @@ class SampleConfig:
         ConfigError: If a value makes no sense.
     """
 
-    count: int = 1
+    count: int | None = 1
     length: int = 1000
     temperature: float = 1.0
     top_k: int = 0
@@ -73,8 +74,12 @@ class SampleConfig:
     bias: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.count >= 1, f"--count {self.count}: at least 1")
-        _require(self.length >= 1, f"--length {self.length}: at least 1 token")
+        _require(self.count is None or self.count >= 1, f"--count {self.count}: at least 1")
+        _require(self.length >= 0, f"--length {self.length}: 1 token or more, or 0 (no limit)")
+        _require(
+            self.length > 0 or self.final_temperature is None,
+            f"--temperature {self.temperature}:{self.final_temperature}: goes to an end; give a --length",
+        )
         for temperature in (self.temperature, self.final_temperature or 0.0):
             _require(0 <= temperature < float("inf"), f"--temperature {temperature}: 0 or more")
         _require(self.top_k >= 0, f"--top-k {self.top_k}: 0 (all) or more")
@@ -91,6 +96,11 @@ class SampleConfig:
         _require(self.no_repeat_ngram >= 0, f"--no-repeat-ngram {self.no_repeat_ngram}: 0 (off) or more")
         _require(all(self.stop), "--stop: an empty text would stop at once")
         _require(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: 0 to 2^64 - 1")
+
+    @property
+    def limit(self) -> int:
+        """How many tokens there may be, which is never reached if there is no limit."""
+        return self.length or NO_LIMIT
 
 
 def _require(holds: bool, message: str) -> None:
@@ -192,11 +202,13 @@ class Sampler:
             ArtifactError: If the network's output is not finite.
         """
         self.check(config, constraint)
-        limits = FREE if constraint is None else constraint.tables(config.length)
-        for first in range(0, config.count, batch_size):
-            numbers = list(range(first, min(first + batch_size, config.count)))
+        limits = FREE if constraint is None else constraint.tables(config.limit)
+        numbers = range(NO_LIMIT if config.count is None else config.count)
+        batch_size = batch_size if config.length else 1  # what comes next would have to be held back for ever
+        for first in range(0, len(numbers), batch_size):
+            batch = list(numbers[first : first + batch_size])
             prompt_ids = np.asarray(prompt, np.int64)
-            yield from self._batch(numbers, config, prompt_ids, limits, threads or cpu_count())
+            yield from self._batch(batch, config, prompt_ids, limits, threads or cpu_count())
 
     def check(self, config: SampleConfig, constraint: Automaton | None) -> None:
         """Refuse what cannot be sampled; for errors see `generate`."""
@@ -207,7 +219,7 @@ class Sampler:
                 "--stop: would cut samples off before they obey the constraint; ask for only one"
             )
         shortest = 0 if constraint is None else constraint.shortest
-        if shortest is None or shortest > config.length:
+        if shortest is None or shortest > config.limit:
             needed = "no" if shortest is None else f"{shortest}"
             raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
 
@@ -225,7 +237,7 @@ class Sampler:
             _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares], prompt[None])
             for part in range(shares)
         ]
-        rule, left, chunk = self._rule(config), config.length, 1
+        rule, left, chunk = self._rule(config), config.limit, 1
         with ThreadPoolExecutor(shares) as pool:
             while left and any(part.state.live.any() for part in parts):
                 steps = min(chunk, left)
@@ -259,7 +271,7 @@ class Sampler:
 
     def _rule(self, config: SampleConfig) -> DrawRule:
         final = config.temperature if config.final_temperature is None else config.final_temperature
-        steps = config.length - 1
+        steps = config.limit - 1
         return DrawRule(
             temperature=float(config.temperature),
             top_k=config.top_k,

@@ -218,6 +218,10 @@ def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tm
             ["--beam", "4", "--best-of", "3"],
             "--best-of: compares what is drawn, and --beam draws nothing; leave one out",
         ),
+        (
+            ["--length", "0", "--json"],
+            "--length 0: streams text without end; whole samples and receipts need one",
+        ),
         (["--batch-size", "0"], "--batch-size 0: at least 1"),
     ],
     ids=str,
@@ -252,6 +256,19 @@ def test_a_reader_that_leaves_early_ends_the_command_quietly(speller):
     with process.stderr:
         assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+def test_without_a_length_samples_follow_until_the_reader_leaves(speller):
+    process = piped(speller("cab.", documents="lines"), "--seed", 1, "--length", 0)
+    assert process.stdout.read(500_000) == b"cab.\n" * 100_000
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_a_number_of_samples_holds_without_a_length(speller, sample):
+    assert sample(speller("cab"), "--seed", 1, "--length", 0, "-n", 2)[1] == "cab\n\ncab\n"
 
 
 def test_text_streams_and_ctrl_c_leaves_with_130(speller):

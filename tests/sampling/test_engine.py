@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
 from seqgen.data.tokenizers import byte_vocab, make_tokenizer
 from seqgen.errors import ArtifactError, ConfigError
+from seqgen.sampling.constraints import TextRules, constrain
 from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect, in_order
 from seqgen.sampling.stops import Drawn
 from tests.kernels.plain_decode import plain_sample
@@ -143,6 +146,21 @@ def test_the_first_token_comes_before_the_second_is_computed(sampler):
     events.close()
 
 
+def test_without_a_limit_sequences_follow_one_another_and_are_the_same(tmp_path):
+    sampler = Sampler(write_model(tmp_path / "m", end=2.0))
+    endless = collect(sampler.generate(SampleConfig(count=None, length=0, seed=3)))
+    found = [next(endless) for _ in range(8)]
+    assert {sample.reason for sample in found} == {"eos"}
+    assert found == samples(sampler, count=8, length=10_000, seed=3)
+
+
+def test_a_constraint_is_obeyed_without_a_limit(tmp_path):
+    artifact = write_model(tmp_path / "m")
+    rule = constrain(TextRules(regex="(a[b-d]){5,}e"), artifact.tokenizer, prompt="", length=100)
+    (found,) = collect(Sampler(artifact).generate(SampleConfig(length=0, seed=1), constraint=rule))
+    assert re.fullmatch("(a[b-d]){5,}e", found.text)
+
+
 def test_events_in_order_are_grouped_by_sequence(sampler):
     events = list(sampler.generate(SampleConfig(count=5, length=50, seed=1)))
     ordered = [event.sequence for event in in_order(events)]
@@ -164,7 +182,8 @@ def test_the_first_unfinished_sequence_is_not_held_back():
     ("setting", "message"),
     [
         ({"count": 0}, "--count 0"),
-        ({"length": 0}, "--length 0"),
+        ({"length": -1}, "--length -1"),
+        ({"length": 0, "final_temperature": 0.5}, "--temperature 1.0:0.5"),
         ({"temperature": -0.1}, "--temperature -0.1"),
         ({"temperature": float("nan")}, "--temperature nan"),
         ({"top_k": -1}, "--top-k -1"),

@@ -1,0 +1,110 @@
+"""Receipts at the command line: what a call of `seqgen sample` was told, and telling it the same again.
+
+Options are recorded by the names and values with which the command is called, all of them, and read back by
+the types that the command declares: a new option is in every receipt without being mentioned here.
+"""
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqgen.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.cli.sample_run import Run
+    from seqgen.sampling.receipts import Receipt, SampleRecord
+
+STDIN = "-"
+OUTPUTS = ("output", "receipt")
+"""Options that name what is written, not what is read."""
+
+
+def make_receipt(
+    given: Mapping[str, Any], run: "Run", stdin: bytes | None, samples: "list[SampleRecord]"
+) -> "Receipt":
+    """Return the receipt of a run that has ended.
+
+    Args:
+        given: The options that the command was called with.
+        run: What they came to.
+        stdin: What it read from standard input.
+        samples: What came out.
+    """
+    from seqgen import __version__
+    from seqgen.sampling.receipts import Receipt, content_hash, machine_kind
+
+    settings = {name: _plain(value) for name, value in given.items()}
+    # What was left to chance, to a file name or to this version is settled.
+    settings |= {"seed": run.config.seed, "form": run.form, "length": run.config.length}
+    read = [value for name, value in given.items() if isinstance(value, Path) and name not in OUTPUTS]
+    if run.artifact.tokenizer.modality == "music" and given["prompt"] not in (None, STDIN):
+        read.append(Path(given["prompt"]))
+    return Receipt(
+        seqgen=__version__,
+        model={
+            "name": run.name,
+            "path": str(run.artifact.path.resolve()),
+            "content_hash": run.artifact.content_hash,
+        },
+        machine=machine_kind(),
+        settings=settings,
+        files={str(path): content_hash(path) for path in read if path != run.artifact.path},
+        stdin=stdin,
+        samples=tuple(samples),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return an option's value as JSON has it."""
+    if isinstance(value, Path):
+        return str(value)
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
+
+
+def plan_again(command: "Callable[..., Run]", settings: Mapping[str, Any], *, source: Path) -> "Run":
+    """Call a command as a receipt says, each value read as the type that the command declares.
+
+    Raises:
+        ArtifactError: If it has no such option, or not such a value.
+    """
+    from pydantic import ValidationError, validate_call
+
+    try:
+        planned = validate_call(command)(**settings)
+    except ValidationError as error:
+        name = error.errors()[0]["loc"][0]
+        raise ArtifactError(
+            f"{source}: {name} {settings.get(str(name))} is no option of this seqgen sample; "
+            "replay it with the version that made it"
+        ) from error
+    return planned
+
+
+def check_files(receipt: "Receipt") -> None:
+    """Refuse files that are not those a receipt was made with.
+
+    Raises:
+        ConfigError: If one is missing or has another content.
+    """
+    from seqgen.sampling.receipts import content_hash
+
+    for name, expected in receipt.files.items():
+        if not Path(name).exists():
+            raise ConfigError(f"{name}: missing; the receipt's samples need it")
+        if content_hash(Path(name)) != expected:
+            raise ConfigError(f"{name}: changed since the receipt was made; restore it")
+
+
+@contextmanager
+def standard_input(content: bytes | None) -> Iterator[None]:
+    """Let standard input be some bytes; None leaves it as it is."""
+    before = sys.stdin
+    if content is not None:
+        sys.stdin = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+    try:
+        yield
+    finally:
+        sys.stdin = before

@@ -1,0 +1,67 @@
+"""`seqgen replay`: the samples of a receipt, made again and proved to be the same."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqgen.cli.console import notice
+from seqgen.cli.recording import check_files, plan_again, standard_input
+from seqgen.cli.sample import plan_samples
+from seqgen.cli.sample_options import BatchSize
+from seqgen.cli.sample_run import write_parts
+from seqgen.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.sampling.receipts import Receipt
+
+BATCH_SIZE = 64
+
+
+def replay(
+    receipt: Annotated[Path, typer.Argument(help="What `seqgen sample --receipt` wrote.")],
+    model: Annotated[Path | None, typer.Option(help="Where the model is now, if it was moved.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    batch_size: BatchSize = BATCH_SIZE,
+) -> None:
+    """Make the samples of a receipt again, and check that they are the same.
+
+    Each sample is compared with the receipt's sha256 before it is written. If the model, a file that was
+    read or the machine is another, so that it cannot be made again, that is told and it is not written.
+
+    Example: seqgen replay tunes.json -o tunes.abc
+    """
+    from seqgen.sampling.receipts import checked, read_receipt
+
+    kept = read_receipt(receipt)
+    path = Path(kept.model["path"]) if model is None else model
+    _check_model(path, kept, receipt)
+    check_files(kept)
+    settings = {
+        **kept.settings,
+        "model": path,
+        "output": output,
+        "receipt": None,
+        "batch_size": batch_size,
+    }
+    with standard_input(kept.stdin):
+        run = replace(plan_again(plan_samples, settings, source=receipt), name=kept.model["name"])
+    parts = checked(run.parts(), kept, source=str(receipt))
+    write_parts(parts, output, run.form, run.count)
+    differences = kept.differences()
+    beside = f", although made elsewhere ({differences})" if differences else ""
+    notice(f"{len(kept.samples)} of {len(kept.samples)} samples are those of the receipt{beside}")
+
+
+def _check_model(path: Path, kept: "Receipt", receipt: Path) -> None:
+    from seqgen.artifacts import load_artifact
+
+    if not path.exists():
+        raise ConfigError(f"{path}: no such model; --model DIR says where it is now")
+    found, expected = load_artifact(path).content_hash, kept.model["content_hash"]
+    if found != expected:
+        raise ArtifactError(
+            f"{path}: another model (sha256 {found[:12]}) than the one of {receipt} ({expected[:12]}); "
+            "--model DIR names another place"
+        )
