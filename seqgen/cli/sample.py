@@ -13,6 +13,7 @@ import typer
 
 from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
+from seqgen.cli.looking_up import Index, MaxCopy, MixNgram, look_up, telling_of_copies
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seqgen.music.pieces import Piece
     from seqgen.sampling.automata import Automaton
     from seqgen.sampling.engine import Event, Sample, SampleConfig
+    from seqgen.sampling.lookups import Lookups
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
 
@@ -74,6 +76,9 @@ def sample(
     starts: options.Starts = None,
     ends: options.Ends = None,
     acrostic: options.Acrostic = None,
+    max_copy: MaxCopy = None,
+    mix_ngram: MixNgram = None,
+    index: Index = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
@@ -132,7 +137,8 @@ def sample(
     given = _read_prompt(artifact.tokenizer, prompt)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
-    _Run(artifact, config, given, chosen, constraint, exact=exact).write(output)
+    lookups = look_up(artifact, index, max_copy, mix_ngram)
+    _Run(artifact, config, given, chosen, constraint, lookups, exact=exact).write(output)
 
 
 def _check_destination(form: "Format", output: Path | None, count: int) -> None:
@@ -194,6 +200,7 @@ class _Run:
     prompt: "Prompt"
     form: "Format"
     constraint: "Automaton | None"
+    lookups: "Lookups"
     exact: bool
 
     def write(self, output: Path | None) -> None:
@@ -203,7 +210,10 @@ class _Run:
 
         sampler = Sampler(self.artifact, exact=self.exact)
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
-            events = sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
+            events = sampler.generate(
+                self.config, prompt=self.prompt.ids, constraint=self.constraint, lookups=self.lookups
+            )
+            events = telling_of_copies(events, self.lookups.copying.longest)
             if self.form in ONE_TUNE_A_FILE:
                 self._write_files(events, output)
             elif self.form == "abc":

@@ -7,8 +7,9 @@ size, chunk size and number of threads, because nothing in it depends on the oth
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from seqgen.artifacts import Artifact
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder, Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels.constraint import FREE, Constraint
+from seqgen.kernels.copying import STUCK
 from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Automaton
+from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 from seqgen.sampling.stops import Drawn, StopWatch
 
 LARGEST_CHUNK = 64
@@ -28,7 +31,7 @@ BATCH_SIZE = 64
 MAX_SEED = 2**64 - 1
 MAX_PENALTY = 100
 
-Reason = Literal["eos", "stop", "length"]
+Reason = Literal["eos", "stop", "length", "copy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,8 @@ class Ended(NamedTuple):
     """A sequence is complete.
 
     Attributes:
-        reason: It drew `eos`, met a `stop` text, or reached its `length`.
+        reason: It drew `eos`, met a `stop` text, or reached its `length`; or whatever could follow would
+            `copy` too much.
         logprob: The log-probability of EOS if that was drawn, else 0.
         text: What could only be shown at the end, such as the replacement of an unfinished character.
     """
@@ -165,6 +169,7 @@ class Sampler:
         *,
         prompt: Sequence[int] | NDArray[np.integer] = (),
         constraint: Automaton | None = None,
+        lookups: Lookups = NO_LOOKUPS,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
     ) -> Iterator[Event]:
@@ -174,12 +179,13 @@ class Sampler:
             config: What to sample.
             prompt: Token ids that every sequence goes on from; they are not yielded.
             constraint: What may be drawn after the prompt; see `Automaton.after`.
+            lookups: What is looked up in a corpus, of the same vocabulary.
             batch_size: How many sequences advance together; never changes a result.
             threads: How many threads share them; all cores if not given.
 
         Raises:
             ConfigError: If a stop text is asked of a music model or with a constraint, or the constraint
-                cannot be met within the length.
+                cannot be met within the length, or not without copying too much.
             ArtifactError: If the network's output is not finite.
         """
         if config.stop and self.tokenizer.modality != "text":
@@ -188,7 +194,29 @@ class Sampler:
         for first in range(0, config.count, batch_size):
             numbers = list(range(first, min(first + batch_size, config.count)))
             prompt_ids = np.asarray(prompt, np.int64)
-            yield from self._batch(numbers, config, prompt_ids, limits, threads or cpu_count())
+            for event in self._batch(numbers, config, prompt_ids, limits, lookups, threads or cpu_count()):
+                if constraint is not None and isinstance(event, Ended) and event.reason == "copy":
+                    raise ConfigError(lookups.told_cornered(event.sequence))
+                yield event
+
+    def read(self, tokens: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Read a stream of documents, each of which ends with EOS, from its beginning.
+
+        Returns:
+            The log-probability of every token in nats and its rank, 1 for the likeliest, both (N,).
+
+        Raises:
+            ArtifactError: If the network's output is not finite.
+        """
+        with self._telling_divergence():
+            return self._decoder.read(self._decoder.start([0]), tokens)
+
+    @contextmanager
+    def _telling_divergence(self) -> Iterator[None]:
+        try:
+            yield
+        except FloatingPointError as error:
+            raise ArtifactError(f"{self._path}: {error}; its training diverged, train again") from error
 
     def _batch(
         self,
@@ -196,19 +224,22 @@ class Sampler:
         config: SampleConfig,
         prompt: NDArray[np.int64],
         limits: Constraint,
+        lookups: Lookups,
         threads: int,
     ) -> Iterator[Event]:
         sequences = [_Sequence(number, self._stream(prompt), config.stop) for number in numbers]
         shares = min(threads, len(numbers))
-        parts = [
-            _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares], prompt[None])
+        states = [
+            self._decoder.start(numbers[part::shares], prompt, copying=lookups.copying, mixing=lookups.mixing)
             for part in range(shares)
         ]
+        parts = [_Part(state, sequences[part::shares], prompt[None]) for part, state in enumerate(states)]
         rule, left, chunk = self._rule(config), config.length, 1
         with ThreadPoolExecutor(shares) as pool:
             while left and any(part.state.live.any() for part in parts):
                 steps = min(chunk, left)
-                for part, drawn in zip(parts, self._draw(pool, parts, rule, limits, steps), strict=True):
+                drawings = self._draw(pool, parts, rule, limits, lookups, steps)
+                for part, drawn in zip(parts, drawings, strict=True):
                     if rule.looks_back:
                         part.remember(drawn[0], rule)
                     yield from part.take(*drawn)
@@ -217,16 +248,21 @@ class Sampler:
             yield from sequence.end("length")
 
     def _draw(
-        self, pool: ThreadPoolExecutor, parts: "list[_Part]", rule: DrawRule, limits: Constraint, steps: int
+        self,
+        pool: ThreadPoolExecutor,
+        parts: "list[_Part]",
+        rule: DrawRule,
+        limits: Constraint,
+        lookups: Lookups,
+        steps: int,
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         def draw(part: _Part) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             past = part.past if rule.looks_back else NO_PAST
-            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past)
+            looked_up: Any = {"copying": lookups.copying, "mixing": lookups.mixing}
+            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past, **looked_up)
 
-        try:
+        with self._telling_divergence():
             return [draw(parts[0])] if len(parts) == 1 else list(pool.map(draw, parts))
-        except FloatingPointError as error:
-            raise ArtifactError(f"{self._path}: {error}; its training diverged, train again") from error
 
     def _rule(self, config: SampleConfig) -> DrawRule:
         bias = np.zeros(self._decoder.vocab, np.float32)
@@ -292,6 +328,9 @@ class _Sequence:
                 return
             if token == EOS_ID:
                 yield from self.end("eos", logprob)
+                return
+            if token == STUCK:
+                yield from self.end("copy")
                 return
             text = self.stream.feed(token) if self.stream else ""
             yield from self.watch.feed(Drawn(self.number, token, logprob, text))
