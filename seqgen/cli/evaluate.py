@@ -19,7 +19,7 @@ from seqgen.cli.adapting import (
     choose_adaptation,
 )
 from seqgen.cli.console import notice
-from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
+from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, NgramOrder, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def evaluate(
     dynamic_segment: DynamicSegment = None,
     ngram: Ngram = False,
     mix_ngram: MixNgram = None,
+    ngram_order: NgramOrder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     per_token: Annotated[
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
@@ -71,7 +72,7 @@ def evaluate(
         dynamic_update=dynamic_update,
         dynamic_segment=dynamic_segment,
     )
-    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram)
+    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram, order=ngram_order)
     if options.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
     if ngrams.wanted and protocol != "carried":
@@ -107,9 +108,10 @@ def _evaluate(
         notice("tuned on the part that is scored here; --part test gives the fair score")
     losses = _losses(model, index, part, protocol, adaptation)
     name = adaptation.protocol if adaptation else protocol
-    baseline = read_with_ngrams(_own_index(artifact), index, part) if ngrams.wanted else None
+    own = _own_index(artifact) if ngrams.wanted else index
+    baseline = read_with_ngrams(own, index, part, ngrams.order) if ngrams.wanted else None
     if baseline is not None and ngrams.mix_ngram is not None:
-        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+ngram"
+        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+{ngrams.protocol}"
     if per_token:
         _print_tokens(index, part, losses)
         return
@@ -120,7 +122,7 @@ def _evaluate(
         static = _score(index, part, _losses(model, index, part, protocol, None), protocol)
         record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
     if baseline is not None and ngrams.ngram:
-        record["ngram"] = _score(index, part, ngram_losses(baseline), "ngram")
+        record["ngram"] = _score(index, part, ngram_losses(baseline), ngrams.protocol)
     _print_score(record, as_json)
 
 
