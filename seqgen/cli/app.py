@@ -22,6 +22,7 @@ from seqgen.cli.index import index
 from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
 from seqgen.cli.sample import sample
+from seqgen.cli.score import score
 from seqgen.cli.train import train
 from seqgen.cli.vocab import vocab
 from seqgen.errors import SeqgenError
@@ -55,6 +56,7 @@ def _options(
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(score)
 app.command()(compare)
 app.command()(vocab)
 app.command()(index)
