@@ -24,6 +24,7 @@ from seqgen.cli.inspect import app as inspect_app
 from seqgen.cli.novelty import novelty
 from seqgen.cli.replay import replay
 from seqgen.cli.sample import sample
+from seqgen.cli.score import score
 from seqgen.cli.train import train
 from seqgen.cli.translate import translate
 from seqgen.cli.vocab import vocab
@@ -61,6 +62,7 @@ app.command()(translate)
 app.command()(replay)
 app.command()(evaluate)
 app.command()(classify)
+app.command()(score)
 app.command()(compare)
 app.command()(vocab)
 app.command()(index)

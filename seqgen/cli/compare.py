@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CELLS = "window,bow,rnn,gru,lstm"
 DEFAULT_MINUTES = 1.0
+NGRAM = "ngram"
 
-_CELLS = typer.Option(help=f"Encoders to train, such as {DEFAULT_CELLS}.")
+_CELLS = typer.Option(help=f"Encoders to train, such as {DEFAULT_CELLS}; ngram counts n-grams.")
 _MODELS = typer.Option("--models", metavar="MODEL...", help="Trained ones to compare instead.")
 _PARAMETERS = typer.Option(min=1, help="Give each about so many, by its hidden size.")
 _OUTPUT = typer.Option("--output", "-o", help="A folder that keeps the trained models, one a cell.")
@@ -46,6 +47,8 @@ def compare(
 ) -> None:
     """Train encoders one after the other on the same split with the same budget, and compare them.
 
+    The cell ngram is interpolated Kneser-Ney; its parameters are the n-grams it stores, and -o does not keep
+    it.
     With --models, models that are trained already are scored on the corpus instead. The gap is how many bits
     more a model takes on the validation part than on as much of the training part: how far it overfits.
 
@@ -91,7 +94,7 @@ def _cells(text: str | None) -> list[str]:
 
     from seqgen.config import Cell
 
-    known = get_args(Cell)
+    known = (*get_args(Cell), NGRAM)
     cells = list(dict.fromkeys(part.strip() for part in (text or DEFAULT_CELLS).split(",")))
     for cell in cells:
         if cell not in known:
@@ -122,7 +125,7 @@ def _train_all(
     from seqgen.cli.planning import choose
     from seqgen.config import build_config, merge, parse_overrides
     from seqgen.data.indexing import ensure_index
-    from seqgen.training.comparison import with_parameters
+    from seqgen.training.comparison import compare_ngrams, with_parameters
 
     taken = [cell for cell in cells if (folder / cell).exists()]
     if taken:
@@ -131,6 +134,10 @@ def _train_all(
     for cell in cells:
         chosen = merge(merge(parse_overrides(settings), given), {"model": {"cell": cell}})
         notice(f"--- {cell} ---")
+        if cell == NGRAM:
+            uncelled = build_config(merge(parse_overrides(settings), given))
+            results.append(compare_ngrams(ensure_index(corpus, uncelled, notify=notice)))
+            continue
         index = ensure_index(corpus, build_config(chosen), notify=notice)
         config = choose(index, merge(chosen, index.config), planned=False)
         if parameters:

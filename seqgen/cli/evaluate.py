@@ -22,7 +22,7 @@ from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
-from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, read_with_ngrams
+from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, NgramOrder, read_with_ngrams
 from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def evaluate(
     dynamic_segment: DynamicSegment = None,
     ngram: Ngram = False,
     mix_ngram: MixNgram = None,
+    ngram_order: NgramOrder = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Draw so many tunes and compare them with the corpus.")
     ] = None,
@@ -82,7 +83,7 @@ def evaluate(
         dynamic_update=dynamic_update,
         dynamic_segment=dynamic_segment,
     )
-    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram)
+    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram, order=ngram_order)
     if options.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
     if ngrams.wanted and protocol != "carried":
@@ -131,9 +132,10 @@ def _evaluate(
         notice("tuned on the part that is scored here; --part test gives the fair score")
     losses = _losses(model, index, part, protocol, adaptation)
     name = adaptation.protocol if adaptation else protocol
-    baseline = read_with_ngrams(_own_index(artifact), index, part) if ngrams.wanted else None
+    own = _own_index(artifact) if ngrams.wanted else index
+    baseline = read_with_ngrams(own, index, part, ngrams.order) if ngrams.wanted else None
     if baseline is not None and ngrams.mix_ngram is not None:
-        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+ngram"
+        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+{ngrams.protocol}"
     if per_token:
         _print_tokens(index, part, losses)
         return
@@ -144,7 +146,7 @@ def _evaluate(
         static = _score(index, part, _losses(model, index, part, protocol, None), protocol)
         record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
     if baseline is not None and ngrams.ngram:
-        record["ngram"] = _score(index, part, ngram_losses(baseline), "ngram")
+        record["ngram"] = _score(index, part, ngram_losses(baseline), ngrams.protocol)
     if samples is not None:
         own = index if not corpus else _own_index(artifact)
         record["samples"] = compare_samples(artifact, own, pieces_of(index, part), part, count=samples)

@@ -18,6 +18,9 @@ Ngram = Annotated[bool, typer.Option("--ngram", help="Score an unbounded n-gram 
 MixNgram = Annotated[
     float | None, typer.Option(metavar="W", help="Give the n-gram model this share of each prediction.")
 ]
+NgramOrder = Annotated[
+    int | None, typer.Option(metavar="N", help="Let it be Kneser-Ney of this order instead of unbounded.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,24 +28,42 @@ class NgramOptions:
     """The options as they were given.
 
     Raises:
-        ConfigError: If the share is none.
+        ConfigError: If the share is none, or the order.
     """
 
     ngram: bool
     mix_ngram: float | None
+    order: int | None = None
 
     def __post_init__(self) -> None:
         if self.mix_ngram is not None and not 0 <= self.mix_ngram <= 1:
             raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1")
+        if self.order is not None and self.order < 1:
+            raise ConfigError(f"--ngram-order {self.order}: at least 1 token")
+        if self.order is not None and not self.wanted:
+            raise ConfigError(f"--ngram-order {self.order}: of what? give --ngram or --mix-ngram too")
 
     @property
     def wanted(self) -> bool:
         """Whether an n-gram model is needed at all."""
         return self.ngram or self.mix_ngram is not None
 
+    @property
+    def protocol(self) -> str:
+        """What a score of the n-gram model is named."""
+        return "ngram" if self.order is None else f"ngram:{self.order}"
 
-def read_with_ngrams(own: "TokenIndex", scored: "TokenIndex", part: str) -> "NDArray[np.float64]":
+
+def read_with_ngrams(
+    own: "TokenIndex", scored: "TokenIndex", part: str, order: int | None = None
+) -> "NDArray[np.float64]":
     """Return what the n-gram model of an index gives every token of a part of another, or of the same."""
+    if order is not None:
+        from seqgen.data.kneser_ney import count_ngrams
+
+        size = len(own.tokenizer.tokens)
+        counted = count_ngrams(own.tokens("train"), own.documents("train"), order=order, vocab_size=size)
+        return counted.probabilities(scored.tokens(part), scored.documents(part))
     from seqgen.data.ngrams import NgramModel
     from seqgen.data.suffixes import ensure_suffixes
     from seqgen.evaluation.ngram import ngram_probabilities

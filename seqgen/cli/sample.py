@@ -14,6 +14,7 @@ from seqgen.cli import sample_options as options
 from seqgen.cli.console import notice
 from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
 from seqgen.cli.interactive import check_options, converse
+from seqgen.cli.looking_up import Index, MaxCopy, MixNgram, look_up
 from seqgen.cli.recording import STDIN, make_receipt, standard_input
 from seqgen.cli.sample_run import Run, check_destination, write_parts
 from seqgen.errors import ConfigError, CorpusError
@@ -78,6 +79,9 @@ def plan_samples(
     starts: options.Starts = None,
     ends: options.Ends = None,
     acrostic: options.Acrostic = None,
+    max_copy: MaxCopy = None,
+    mix_ngram: MixNgram = None,
+    index: Index = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     tune: music.Tune = None,
     stop: Annotated[list[str] | None, _STOP] = None,
@@ -163,6 +167,7 @@ def plan_samples(
         prompt=given,
         form=chosen,
         constraint=constraint,
+        lookups=look_up(artifact, index, max_copy, mix_ngram),
         exact=exact,
         beam=search,
         candidates=best_of,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from seqgen.sampling.automata import Automaton
     from seqgen.sampling.beam import BeamConfig
     from seqgen.sampling.engine import Event, SampleConfig, Sampler
+    from seqgen.sampling.lookups import Lookups
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.parts import Part
     from seqgen.sampling.prompts import Prompt
@@ -37,6 +38,7 @@ class Run:
         prompt: What every sample goes on from.
         form: What samples are written as.
         constraint: What may be drawn after the prompt.
+        lookups: What is looked up in a corpus meanwhile.
         exact: Use weights as trained.
         beam: How to search, if nothing is drawn.
         candidates: How many are drawn for each sample that is shown.
@@ -50,6 +52,7 @@ class Run:
     prompt: "Prompt"
     form: "Format"
     constraint: "Automaton | None"
+    lookups: "Lookups"
     exact: bool
     beam: "BeamConfig | None"
     candidates: int
@@ -78,16 +81,23 @@ class Run:
         """
         from seqgen.sampling.beam import beam_search
         from seqgen.sampling.engine import MAX_SEED
+        from seqgen.sampling.lookups import NO_LOOKUPS
         from seqgen.sampling.ranking import best_of
 
         if self.beam:
+            if self.lookups is not NO_LOOKUPS:
+                raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
             return beam_search(
                 self.sampler, self.config, self.beam, prompt=prompt, constraint=self.constraint
             )
         count = self.config.count and self.config.count * self.candidates
         config = replace(self.config, count=count, seed=(self.config.seed + turn) & MAX_SEED)
         events = self.sampler.generate(
-            config, prompt=prompt, constraint=self.constraint, batch_size=self.batch_size
+            config,
+            prompt=prompt,
+            constraint=self.constraint,
+            lookups=self.lookups,
+            batch_size=self.batch_size,
         )
         if self.candidates == 1:
             return events
@@ -109,14 +119,21 @@ class Run:
             title=f"{self.prompt.title}, by {name}" if self.prompt.title else name,
             several=self.count != 1,
         )
-        cut = shown = 0
+        cut = copied = shown = 0
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
             for part in rendering.parts(self.events(self.prompt.ids)):
-                cut += part.outcome is not None and part.outcome.reason == "length"
+                reason = part.outcome and part.outcome.reason
+                cut += reason == "length"
+                copied += reason == "copy"
                 shown = part.number
                 yield part
         if self.count and shown < self.count:
             notice(f"found {shown} of {self.count}; there are no others, or none that differ")
+        if copied:
+            longest = self.lookups.copying.longest
+            notice(
+                f"--max-copy {longest} ended {copied} of the samples: all that could follow would copy more"
+            )
         if cut and self.form in TUNES:
             notice(f"{cut} of {self.count} tunes were cut at --length {self.config.length}")
 

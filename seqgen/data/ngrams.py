@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from seqgen.data.suffixes import Places, SuffixArray, Tokens, close_documents
 from seqgen.data.tokenizers import EOS_ID
 from seqgen.kernels import ngrams, suffixes
+from seqgen.kernels.copying import read_only
+from seqgen.kernels.mixing import NgramMix
 
 LONGEST_CONTEXT = 12
 """Tokens of the longest context that is used beside the longest that was seen."""
@@ -139,6 +141,28 @@ class NgramModel:
                 probs *= 1 - self.weights[bucket]
                 suffixes.add_successors(*self._array, low, high, depth, self.weights[bucket], probs)
         return probs
+
+    def mix(self, share: float) -> NgramMix:
+        """Return what the sampling loop needs to give this model a share of every prediction."""
+        begin = np.zeros(1, dtype=np.int64)
+        end, (total, distinct) = begin + len(self.suffixes.order), np.zeros((2, 1), dtype=np.int64)
+        suffixes.count_successors(*self._array, begin, end, begin, total, distinct)
+        base = np.full(self.vocab_size, 1 / self.vocab_size)
+        if total[0]:
+            weight = self.weights[_classes(begin, total, distinct)[0]]
+            base *= 1 - weight
+            suffixes.add_successors(*self._array, 0, end[0], 0, weight, base)
+        return NgramMix(
+            text=read_only(self.suffixes.text),
+            order=read_only(self.suffixes.order),
+            share=share,
+            base=base,
+            weights=self.weights.reshape(_CLASSES),
+            lengths=_LONGER,
+            times=_TIMES,
+            means=_MEANS,
+            shorts=LONGEST_CONTEXT,
+        )
 
     @property
     def _array(self) -> tuple[Tokens, NDArray[np.signedinteger]]:

@@ -19,6 +19,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from seqgen.kernels.constraint import FREE, Constraint, advance, forbid, kind_room
+from seqgen.kernels.copying import ANY_COPY, STUCK, CopyLimit, forbid_copies, read_copied
 from seqgen.kernels.decode_context import NOTHING, step_with_context
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
 from seqgen.kernels.decode_step import copy, forget, multiply, update
@@ -26,7 +27,17 @@ from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, lo
 from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import Context, Floats, Options, Plain, lay_out
+from seqgen.kernels.mixing import (
+    NO_MIX,
+    NgramMix,
+    Trail,
+    follow_contexts,
+    mix_in,
+    read_contexts,
+    start_trail,
+)
 from seqgen.kernels.philox import uniform
+from seqgen.kernels.suffixes import NOWHERE, Match, follow, no_match
 
 ENDED = -1  # in place of a token, after a sequence's end
 ONE_STEP = np.uint64(1)
@@ -52,6 +63,8 @@ class DecodeState(NamedTuple):
         table: What each token contributes to layer 0 at each place, (P*V, G*H); a row counts once it is
             `known`, (P*V,).
         room: For cells with options.
+        match: What of it stands in a corpus, for a limit on copies.
+        trail: The contexts of it in an n-gram model.
     """
 
     sequence: NDArray[np.uint64]
@@ -71,6 +84,8 @@ class DecodeState(NamedTuple):
     table: Floats
     known: NDArray[np.bool_]
     room: Room | Context | Plain
+    match: Match
+    trail: Trail
 
 
 class Decoder:
@@ -84,12 +99,21 @@ class Decoder:
         self._context = context if isinstance(self._network.options, Context) else 1
         self.vocab = len(self._network.embedding)
 
-    def start(self, sequences: Sequence[int], prompt: NDArray[np.integer[Any]] = NO_TOKENS) -> DecodeState:
+    def start(
+        self,
+        sequences: Sequence[int],
+        prompt: NDArray[np.integer[Any]] = NO_TOKENS,
+        *,
+        copying: CopyLimit = ANY_COPY,
+        mixing: NgramMix = NO_MIX,
+    ) -> DecodeState:
         """Return the state of new sequences, which start from EOS and have all read the same prompt.
 
         Args:
             sequences: Their numbers, which key their random draws.
             prompt: Token ids to continue from, (T,).
+            copying: As for `draw`.
+            mixing: As for `draw`.
 
         Raises:
             ValueError: If a token is not in the vocabulary.
@@ -99,8 +123,18 @@ class Decoder:
             if int(prompt.min()) < 0 or int(prompt.max()) >= self.vocab:
                 raise ValueError(f"tokens outside the vocabulary of {self.vocab}")
             _read(self._network, reader, np.asarray(prompt, np.int64))
+        match, trail = no_match(1, copying.longest, len(copying.order)), start_trail(mixing, 1)
+        if copying.longest:
+            read_copied(copying, match, np.where(np.asarray(prompt) == EOS, NOWHERE, prompt).astype(np.int64))
+        if mixing.share:
+            read_contexts(mixing, trail, np.append(EOS, prompt).astype(np.int64))
         batch = len(sequences)
         return self._blank(sequences)._replace(
+            match=Match(*(np.repeat(array, batch, axis=0) for array in match)),
+            trail=trail._replace(
+                ranges=np.repeat(trail.ranges, batch, axis=0),
+                match=Match(*(np.repeat(array, batch, axis=0) for array in trail.match)),
+            ),
             token=np.repeat(reader.token, batch),
             recent=np.repeat(reader.recent, batch, axis=0),
             hidden=np.repeat(reader.hidden, batch, axis=1),
@@ -132,6 +166,8 @@ class Decoder:
             table=np.zeros((rows, wide), np.float32),
             known=np.zeros(rows, np.bool_),
             room=make_room(network, batch),
+            match=no_match(batch, 0, 0),
+            trail=start_trail(NO_MIX, batch),
         )
 
     def draw(
@@ -142,6 +178,8 @@ class Decoder:
         *,
         constraint: Constraint = FREE,
         past: NDArray[np.int64] = NO_PAST,
+        copying: CopyLimit = ANY_COPY,
+        mixing: NgramMix = NO_MIX,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Let every live sequence go on for `count` tokens, or to its EOS.
 
@@ -151,10 +189,13 @@ class Decoder:
             count: How many tokens.
             constraint: What may be drawn, from the first draw on.
             past: The tokens before, (B, T), or (1, T) if all have the same; for a rule that looks back.
+            copying: What may not be copied; the same that the sequences were started with.
+            mixing: An n-gram model that is mixed in; the same that the sequences were started with.
 
         Returns:
-            Tokens and their log-probabilities (nats, under the network alone), both (B, count); after its
-            EOS a sequence is no longer live, and its tokens are ENDED.
+            Tokens and their log-probabilities (nats, under the network alone, or the mixture), both
+            (B, count); after its EOS, or STUCK where no token was left, a sequence is no longer live, and its
+            tokens are ENDED.
 
         Raises:
             FloatingPointError: If the network's output is not finite.
@@ -163,11 +204,28 @@ class Decoder:
         seen = np.full((batch, before + count), ENDED, np.int64)
         seen[:, :before] = past
         logprobs = np.zeros((batch, count), np.float64)
-        _draw(self._network, state, rule, constraint, seen, logprobs)
+        _draw(self._network, state, rule, constraint, copying, mixing, seen, logprobs)
         tokens = seen[:, before:]
         if (tokens == BROKEN).any():
             raise FloatingPointError("the network's output is not finite")
         return tokens, logprobs
+
+    def read(
+        self, state: DecodeState, tokens: NDArray[np.integer[Any]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Let the one sequence of a state go on with tokens that are given, EOS where a new one begins.
+
+        Returns:
+            Their log-probabilities (nats) and ranks, 1 for the likeliest token, both (T,).
+
+        Raises:
+            FloatingPointError: If the network's output is not finite.
+        """
+        logprobs, ranks = np.zeros(len(tokens)), np.zeros(len(tokens), np.int64)
+        _judge(self._network, state, np.asarray(tokens, np.int64), logprobs, ranks)
+        if np.isnan(logprobs).any():
+            raise FloatingPointError("the network's output is not finite")
+        return logprobs, ranks
 
     def logits(self, state: DecodeState) -> Floats:
         """Consume the pending tokens and return the logits of what follows, (B, V)."""
@@ -182,7 +240,16 @@ def _advance(network: Any, state: Any) -> None:
 
 
 @compiled
-def _draw(network: Any, state: Any, rule: Any, constraint: Any, seen: Any, logprobs: Any) -> None:
+def _draw(
+    network: Any,
+    state: Any,
+    rule: Any,
+    constraint: Any,
+    copying: Any,
+    mixing: Any,
+    seen: Any,
+    logprobs: Any,
+) -> None:
     marked = kind_room(constraint)
     before = seen.shape[1] - logprobs.shape[1]
     scores = state.weights
@@ -198,10 +265,16 @@ def _draw(network: Any, state: Any, rule: Any, constraint: Any, seen: Any, logpr
             if np.isnan(log_total):
                 seen[row, now], state.live[row] = BROKEN, False
                 continue
+            if mixing.share > 0.0:
+                mix_in(mixing, state.trail, row, logits, log_total)
+                log_total = 0.0
             drawn = np.int64(state.step[row])
             score(logits, rule, seen[row, :now], log_total, scores)
             if len(constraint.distance):
                 forbid(constraint, state.place[row], constraint.length - drawn - 1, marked, scores)
+            if copying.longest and not forbid_copies(copying, state.match, row, scores):
+                seen[row, now], state.live[row] = STUCK, False
+                continue
             if rule.ngram:
                 forbid_repeats(seen[row, :now], rule.ngram, scores)
             number = uniform(rule.seed, state.sequence[row], state.step[row])
@@ -209,6 +282,10 @@ def _draw(network: Any, state: Any, rule: Any, constraint: Any, seen: Any, logpr
             seen[row, now], logprobs[row, step] = token, logits[token] - log_total
             if len(constraint.distance) and token > EOS:
                 state.place[row] = advance(constraint, state.place[row], token)
+            if copying.longest:
+                follow(copying.text, copying.order, state.match, row, token)
+            if mixing.share > 0.0:
+                follow_contexts(mixing, state.trail, row, token)
             state.token[row] = token
             state.step[row] += ONE_STEP
             state.live[row] = token > EOS
@@ -220,6 +297,20 @@ def _read(network: Any, state: Any, tokens: Any) -> None:
         _consume(network.options, network, state)
         for row in range(len(state.live)):
             state.token[row] = token
+
+
+@compiled
+def _judge(network: Any, state: Any, tokens: Any, logprobs: Any, ranks: Any) -> None:
+    for step in range(len(tokens)):
+        _consume(network.options, network, state)
+        _project(network, state)
+        logits, token = state.logits[0, : len(state.weights)], tokens[step]
+        logprobs[step] = logits[token] - log_sum(logits, state.weights)
+        better = 0
+        for v in range(len(logits)):
+            better += logits[v] > logits[token]
+        ranks[step] = better + 1
+        state.token[0] = token
 
 
 def _consume(options: Any, network: Any, state: Any) -> None:

@@ -5,9 +5,10 @@ text comes before any token. A range [low, high) of `order` holds the suffixes t
 query is int64; a token of it that the text cannot hold is negative.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
 
@@ -15,6 +16,38 @@ EOS = 0
 _END = -1
 NOWHERE = -2
 """Stands in a query for a token that matches nothing."""
+
+
+class Match(NamedTuple):
+    """The longest suffix that occurs of what each of B sequences holds so far, of up to M - 1 tokens.
+
+    Attributes:
+        recent: The last tokens of each, oldest first, (B, M).
+        length: Of the suffix, (B,).
+        low: Where its occurrences begin in the suffix array, (B,), and `high` where they end.
+        high: See `low`.
+    """
+
+    recent: NDArray[np.int64]
+    length: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+
+
+def no_match(batch: int, longest: int, suffixes: int) -> Match:
+    """Return where sequences stand that hold nothing yet.
+
+    Args:
+        batch: B.
+        longest: How many tokens a suffix may have.
+        suffixes: How many there are in the suffix array.
+    """
+    return Match(
+        recent=np.full((batch, longest + 1), NOWHERE),
+        length=np.zeros(batch, np.int64),
+        low=np.zeros(batch, np.int64),
+        high=np.full(batch, suffixes),
+    )
 
 
 @compiled
@@ -151,6 +184,23 @@ def longest_suffixes(
 
 
 @compiled
+def follow(text: Any, order: Any, match: Any, row: int, token: int) -> None:
+    """Go on with a token in a sequence of a Match."""
+    recent = match.recent[row]
+    size = len(recent)
+    for place in range(1, size):
+        recent[place - 1] = recent[place]
+    recent[size - 1] = token
+    length, low, high = match.length[row], match.low[row], match.high[row]
+    if length + 1 < size:
+        low, high = narrow(text, order, low, high, length, token)
+    if length + 1 == size or low == high:
+        start, low, high = _shortened(text, order, recent, size - 1 - length, size)
+        length = size - 1 - start
+    match.length[row], match.low[row], match.high[row] = length + 1, low, high
+
+
+@compiled
 def pattern_ranges(
     text: Any, order: Any, query: Any, first: int, stop: int, longest: int, lows: Any, highs: Any
 ) -> None:
@@ -203,13 +253,13 @@ def count_successors(
         totals[row] = high - low
         found = 0
         while low < high:
-            low = _past(text, order, low, high, depth)
+            low = past(text, order, low, high, depth)
             found += 1
         distinct[row] = found
 
 
 @compiled
-def _past(text: Any, order: Any, low: int, high: int, depth: int) -> int:
+def past(text: Any, order: Any, low: int, high: int, depth: int) -> int:
     """Return where the suffixes of a range end that have the same token at `depth` as its first."""
     token = np.int64(text[order[low] + depth])
     step = 1
@@ -226,6 +276,6 @@ def add_successors(text: Any, order: Any, low: int, high: int, depth: int, weigh
         low += 1
     total = high - low
     while low < high:
-        behind = _past(text, order, low, high, depth)
+        behind = past(text, order, low, high, depth)
         probs[text[order[low] + depth]] += weight * (behind - low) / total
         low = behind

@@ -60,17 +60,17 @@ def page(
         for strip in section.strips:
             body.append(f"<h3>{html.escape(strip.label)}</h3>{_spans(tokens, strip)}")
         body.append("</section>")
-    data = {"tokens": [_shown(token) for token in tokens], "layers": [_pack(layer) for layer in quantities]}
+    data = {"tokens": [shown(token) for token in tokens], "layers": [_pack(layer) for layer in quantities]}
     encoded = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
     return _PAGE.format(
-        title=html.escape(title), style=_STYLE, body="\n".join(body), data=encoded, script=_SCRIPT
+        title=html.escape(title), style=STYLE, body="\n".join(body), data=encoded, script=_SCRIPT
     )
 
 
 def _spans(tokens: Sequence[str], strip: Strip) -> str:
     spans = [
         f'<span style="background:{colour(float(value), signed=strip.signed)}" title="{value:.2f}">'
-        f"{html.escape(_shown(token))}</span>"
+        f"{html.escape(shown(token))}</span>"
         for token, value in zip(tokens, strip.values, strict=True)
     ]
     return f'<div class="strip">{"".join(spans)}</div>'
@@ -83,7 +83,8 @@ def colour(value: float, *, signed: bool) -> str:
     return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in ink)
 
 
-def _shown(token: str) -> str:
+def shown(token: str) -> str:
+    """Return a token with what cannot be seen made visible."""
     return token.replace("\n", "↵\n").replace("\t", "→\t")
 
 
@@ -104,7 +105,7 @@ _LEGEND = (
     'Gates: <span>&nbsp;0 closed&nbsp;</span><span style="background:#49925f">&nbsp;1 open&nbsp;</span> '
     "Point at a token to read its number.</p>"
 )
-_STYLE = """
+STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111;
 background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .3rem}

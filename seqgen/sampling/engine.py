@@ -7,8 +7,9 @@ size, chunk size and number of threads, because nothing in it depends on the oth
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,12 @@ from seqgen.artifacts import Artifact
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder, Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels.constraint import FREE, Constraint
+from seqgen.kernels.copying import STUCK
 from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Automaton
+from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 from seqgen.sampling.stops import Drawn, StopWatch
 
 LARGEST_CHUNK = 64
@@ -29,7 +32,7 @@ MAX_SEED = 2**64 - 1
 MAX_PENALTY = 100
 NO_LIMIT = 2**62  # tokens
 
-Reason = Literal["eos", "stop", "length"]
+Reason = Literal["eos", "stop", "length", "copy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +115,8 @@ class Ended(NamedTuple):
     """A sequence is complete.
 
     Attributes:
-        reason: It drew `eos`, met a `stop` text, or reached its `length`.
+        reason: It drew `eos`, met a `stop` text, or reached its `length`; or whatever could follow would
+            `copy` too much.
         logprob: The log-probability of EOS if that was drawn, else 0.
         text: What could only be shown at the end, such as the replacement of an unfinished character.
     """
@@ -184,6 +188,7 @@ class Sampler:
         *,
         prompt: Sequence[int] | NDArray[np.integer] = (),
         constraint: Automaton | None = None,
+        lookups: Lookups = NO_LOOKUPS,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
     ) -> Iterator[Event]:
@@ -193,12 +198,13 @@ class Sampler:
             config: What to sample.
             prompt: Token ids that every sequence goes on from; they are not yielded.
             constraint: What may be drawn after the prompt; see `Automaton.after`.
+            lookups: What is looked up in a corpus, of the same vocabulary.
             batch_size: How many sequences advance together; never changes a result.
             threads: How many threads share them; all cores if not given.
 
         Raises:
             ConfigError: If a stop text is asked of a music model or with a constraint, or the constraint
-                cannot be met within the length.
+                cannot be met within the length, or not without copying too much.
             ArtifactError: If the network's output is not finite.
         """
         self.check(config, constraint)
@@ -208,7 +214,10 @@ class Sampler:
         for first in range(0, len(numbers), batch_size):
             batch = list(numbers[first : first + batch_size])
             prompt_ids = np.asarray(prompt, np.int64)
-            yield from self._batch(batch, config, prompt_ids, limits, threads or cpu_count())
+            for event in self._batch(batch, config, prompt_ids, limits, lookups, threads or cpu_count()):
+                if constraint is not None and isinstance(event, Ended) and event.reason == "copy":
+                    raise ConfigError(lookups.told_cornered(event.sequence))
+                yield event
 
     def check(self, config: SampleConfig, constraint: Automaton | None) -> None:
         """Refuse what cannot be sampled; for errors see `generate`."""
@@ -223,25 +232,47 @@ class Sampler:
             needed = "no" if shortest is None else f"{shortest}"
             raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
 
+    def read(self, tokens: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Read a stream of documents, each of which ends with EOS, from its beginning.
+
+        Returns:
+            The log-probability of every token in nats and its rank, 1 for the likeliest, both (N,).
+
+        Raises:
+            ArtifactError: If the network's output is not finite.
+        """
+        with self._telling_divergence():
+            return self._decoder.read(self._decoder.start([0]), tokens)
+
+    @contextmanager
+    def _telling_divergence(self) -> Iterator[None]:
+        try:
+            yield
+        except FloatingPointError as error:
+            raise self.diverged(str(error)) from error
+
     def _batch(
         self,
         numbers: list[int],
         config: SampleConfig,
         prompt: NDArray[np.int64],
         limits: Constraint,
+        lookups: Lookups,
         threads: int,
     ) -> Iterator[Event]:
         sequences = [Teller(number, self.stream(prompt), config.stop) for number in numbers]
         shares = min(threads, len(numbers))
-        parts = [
-            _Part(self._decoder.start(numbers[part::shares], prompt), sequences[part::shares], prompt[None])
+        states = [
+            self._decoder.start(numbers[part::shares], prompt, copying=lookups.copying, mixing=lookups.mixing)
             for part in range(shares)
         ]
+        parts = [_Part(state, sequences[part::shares], prompt[None]) for part, state in enumerate(states)]
         rule, left, chunk = self._rule(config), config.limit, 1
         with ThreadPoolExecutor(shares) as pool:
             while left and any(part.state.live.any() for part in parts):
                 steps = min(chunk, left)
-                for part, drawn in zip(parts, self._draw(pool, parts, rule, limits, steps), strict=True):
+                drawings = self._draw(pool, parts, rule, limits, lookups, steps)
+                for part, drawn in zip(parts, drawings, strict=True):
                     if rule.looks_back:
                         part.remember(drawn[0], rule)
                     yield from part.take(*drawn)
@@ -250,16 +281,21 @@ class Sampler:
             yield from sequence.end("length")
 
     def _draw(
-        self, pool: ThreadPoolExecutor, parts: "list[_Part]", rule: DrawRule, limits: Constraint, steps: int
+        self,
+        pool: ThreadPoolExecutor,
+        parts: "list[_Part]",
+        rule: DrawRule,
+        limits: Constraint,
+        lookups: Lookups,
+        steps: int,
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
         def draw(part: _Part) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             past = part.past if rule.looks_back else NO_PAST
-            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past)
+            looked_up: Any = {"copying": lookups.copying, "mixing": lookups.mixing}
+            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past, **looked_up)
 
-        try:
+        with self._telling_divergence():
             return [draw(parts[0])] if len(parts) == 1 else list(pool.map(draw, parts))
-        except FloatingPointError as error:
-            raise self.diverged(str(error)) from error
 
     def bias(self, config: SampleConfig) -> NDArray[np.float32]:
         """Return what is added to the logits, (V,): as asked, and `<unk>` is never drawn."""
@@ -325,6 +361,9 @@ class Teller:
                 return
             if token == EOS_ID:
                 yield from self.end("eos", logprob)
+                return
+            if token == STUCK:
+                yield from self.end("copy")
                 return
             text = self.stream.feed(token) if self.stream else ""
             yield from self.watch.feed(Drawn(self.number, token, logprob, text))

@@ -1,16 +1,21 @@
 """Models side by side on one split: what they took, what they reached and how far they overfit."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqgen.artifacts import Artifact
 from seqgen.config import Config
+from seqgen.data.index import TokenIndex
+from seqgen.data.kneser_ney import ORDERS, count_ngrams
 from seqgen.errors import ConfigError
-from seqgen.evaluation import Score, evaluate, restore_model, units_of
+from seqgen.evaluation import Score, evaluate, restore_model, total_score, units_of
+from seqgen.evaluation.ngram import ngram_losses
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel
 from seqgen.runtime import choose_device
@@ -28,14 +33,14 @@ class Compared:
     Attributes:
         name: Of the model.
         cell: Its encoder.
-        parameters: How many numbers it learned.
+        parameters: How many numbers it learned, or n-grams it stored.
         tokens_per_second: In training, validations not counted; None where it was never validated.
         minutes: How long it was trained.
         unit: What bits are counted per: chars, notes, or tokens where neither is known.
         bits: Per unit of the validation part, state carried.
         gap_bits: How much fewer bits it takes on as much of the training part, both with the faster protocol
             of training.
-        memory_bytes: What its training takes, estimated.
+        memory_bytes: What its training takes, estimated; of n-grams, what they take.
         curve: Seconds of training and validation bits per token.
     """
 
@@ -96,6 +101,42 @@ def compare_model(artifact: Artifact, index: Corpus) -> Compared:
             ),
         ),
         curve=_curve(history),
+    )
+
+
+def compare_ngrams(index: TokenIndex, order: int | None = None) -> Compared:
+    """Count the n-grams of the training part and score them on the validation part.
+
+    Args:
+        index: The index.
+        order: Tokens of the longest n-grams; by the level if not given.
+
+    Raises:
+        ConfigError: If there is no validation part to score on.
+    """
+    if not len(index.tokens("valid")):
+        raise ConfigError("the corpus has no validation part to compare on; give it a share with --split")
+    begin = time.perf_counter()
+    order = order or ORDERS[index.tokenizer.level]
+    text = index.tokens("train"), index.documents("train")
+    model = count_ngrams(*text, order=order, vocab_size=len(index.tokenizer.tokens))
+    seconds = time.perf_counter() - begin
+    probs = model.probabilities(index.tokens("valid"), index.documents("valid"))
+    score = total_score(ngram_losses(probs), protocol=f"ngram:{order}", units=units_of(index.counts("valid")))
+    unit, bits = next(iter(score.bits.items()), ("tokens", _bits(score)))
+    documents = index.documents("train").clip(max=VALIDATION_TOKENS)
+    learnt = model.probabilities(index.tokens("train")[:VALIDATION_TOKENS], documents)
+    return Compared(
+        name=f"ngram:{order}",
+        cell="ngram",
+        parameters=model.size,
+        tokens_per_second=len(text[0]) / seconds,
+        minutes=seconds / 60,
+        unit=unit,
+        bits=bits,
+        gap_bits=float(np.log2(learnt).mean() - np.log2(probs[:VALIDATION_TOKENS]).mean()),
+        memory_bytes=model.nbytes,
+        curve=[],
     )
 
 

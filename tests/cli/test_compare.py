@@ -33,10 +33,21 @@ def test_cells_are_trained_and_compared_then_loaded_and_compared_alike(book, cap
     assert "give --split as in training" in capsys.readouterr().err
 
 
+def test_ngrams_are_counted_on_the_same_split(book, capsys):
+    assert run(["compare", "book.txt", "--cells", "ngram,rnn", *SMALL, "--json"]) == 0
+    ngram, rnn = json.loads(capsys.readouterr().out)["models"]
+    assert (ngram["name"], ngram["cell"], ngram["unit"]) == ("ngram:8", "ngram", rnn["unit"])
+    assert ngram["parameters"] > 1000
+    assert ngram["bits"] < rnn["bits"]  # a pass over a small text teaches a network little
+    assert ngram["gap_bits"] > 0
+    assert run(["compare", "book.txt", "--cells", "ngram", "--split", "100/0/0"]) == 1
+    assert "no validation part" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--cells", "rnn,elman"], "'elman' is none of lstm, gru, rnn, window, bow"),
+        (["--cells", "rnn,elman"], "'elman' is none of lstm, gru, rnn, window, bow, ngram"),
         (["--models", "m", "--minutes", "1"], "--models are trained already"),
         (["--cells", "rnn", "--plot", "curves.gif"], "choose a name that ends in .png"),
     ],

@@ -138,6 +138,16 @@ def test_a_share_of_nothing_or_of_all_is_one_model_alone(home, capsys):
     assert ngrams["loss_nats"] == pytest.approx(ngrams["ngram"]["loss_nats"], abs=2e-5)
 
 
+def test_ngrams_of_fixed_order_are_named_by_it(home, capsys):
+    options = ["--part", "test", "--ngram", "--mix-ngram", 0.5]
+    unbounded, _ = scored(capsys, home / "m", *options)
+    record, _ = scored(capsys, home / "m", *options, "--ngram-order", 3)
+    assert record["protocol"] == "carried+ngram:3"
+    assert record["ngram"]["protocol"] == "ngram:3"
+    assert record["ngram"]["loss_nats"] < record["static"]["loss_nats"]
+    assert record["ngram"]["loss_nats"] != unbounded["ngram"]["loss_nats"]
+
+
 def test_ngrams_go_with_a_cache_and_stand_in_the_table(home, capsys):
     options = "--cache 20 --cache-theta 0.5 --cache-lambda 0.1 --mix-ngram 0.25 --ngram --device cpu"
     assert run(["evaluate", str(home / "m"), *options.split()]) == 0
@@ -153,6 +163,8 @@ def test_ngrams_go_with_a_cache_and_stand_in_the_table(home, capsys):
     [
         ("--mix-ngram 1.5", "--mix-ngram 1.5: expected a share from 0 to 1"),
         ("--mix-ngram nan", "--mix-ngram nan: expected a share from 0 to 1"),
+        ("--ngram --ngram-order 0", "--ngram-order 0: at least 1 token"),
+        ("--ngram-order 3", "--ngram-order 3: of what? give --ngram or --mix-ngram too"),
         ("--ngram --protocol windows:9", "--protocol windows:9: --ngram and --mix-ngram know all"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from seqgen.kernels.philox import uniforms
 from seqgen.sampling.filters import draw, probabilities
+from tests.data.plain_suffixes import occurrences
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
@@ -131,6 +132,16 @@ class PlainDecoder:
         return self.hidden[layer]
 
 
+def _not_copied(text, longest, seen, vocab):
+    """Return which tokens make no run of more than `longest` tokens that the text holds, (V,)."""
+    allowed = np.ones(vocab, np.bool_)
+    if len(seen) >= longest:
+        allowed[1:] = [
+            not occurrences(text, [*seen[len(seen) - longest :], token]) for token in range(1, vocab)
+        ]
+    return allowed
+
+
 def _normalised(x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
@@ -152,9 +163,13 @@ def plain_sample(
     temperature=1.0,
     slope=0.0,
     slope_steps=0,
+    uncopied=None,
     **filters,
 ):
-    """Return tokens, up to and with EOS, and their log-probabilities under the network alone."""
+    """Return tokens, up to and with EOS, and their log-probabilities under the network alone.
+
+    `uncopied` is a text and how many tokens of it may be copied in a row.
+    """
     decoder, tokens, logprobs = PlainDecoder(weights, cell, exact=exact), [], []
     pending, place = [0, *prompt], 0
     for step in range(length):
@@ -164,6 +179,8 @@ def plain_sample(
             allowed = automaton.mask(place, left=length - step - 1)
             allowed[0] = automaton.accepting[place]
             filters |= {"allowed": allowed, "concludes": automaton.concludes}
+        if uncopied is not None:
+            filters |= {"allowed": _not_copied(*uncopied, [*prompt, *tokens], len(logits))}
         now = temperature + slope * min(step, slope_steps)
         shares = probabilities(logits, temperature=now, seen=[*prompt, *tokens], **filters)
         token = draw(shares, float(uniforms(seed, sequence, step)))

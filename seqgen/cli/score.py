@@ -1,0 +1,212 @@
+"""`seqgen score`: how much each token of a text surprises a model, or one model more than another."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from seqgen.cli.console import notice
+from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.data.index import TokenIndex
+    from seqgen.data.tokenizers import Tokenizer
+
+_STYLES = ("", "on grey93", "on light_goldenrod2", "on orange1", "bold on red3")
+_GRADES = (1.0, 4.0, 7.0, 10.0)
+"""Bits from which a token has the next style."""
+_FAVOURS = (("on pale_green1", "bold on green3"), ("on light_pink1", "bold on red3"))
+"""What is likelier under MODEL, what under the other: by more than one bit, by more than three."""
+_CLEAR_BITS = (1.0, 3.0)
+
+_FILE = typer.Argument(metavar="[FILE]", help="What to read: a text, tunes; without it, standard input.")
+_VIEW = typer.Option("--view", help="Show the text in colour instead of JSON lines.")
+_AGAINST = typer.Option(metavar="MODEL", help="A second model: which of the two more likely wrote it?")
+_OUTPUT = typer.Option("--output", "-o", help="Write a coloured HTML page, such as out.html, instead.")
+
+
+class _Token(NamedTuple):
+    """One token and what the models make of it; `other` is None without a second one."""
+
+    document: int
+    position: int
+    token: str
+    text: str
+    bits: float
+    rank: int
+    other: float | None
+
+    @property
+    def shown(self) -> str:
+        """Its text, and a line end after a document."""
+        from seqgen.data.vocab import EOS
+
+        return f"{self.text}\n" if self.token == EOS else self.text
+
+    @property
+    def difference(self) -> float:
+        """How many bits more it takes the second model."""
+        return 0.0 if self.other is None else self.other - self.bits
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values, as they are printed."""
+        plain = self._asdict() | {"bits": round(self.bits, 4)}
+        del plain["other"]
+        if self.other is None:
+            return plain
+        return plain | {"other_bits": round(self.other, 4), "difference": round(self.difference, 4)}
+
+
+def score(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    file: Annotated[str, _FILE] = "-",
+    against: Annotated[Path | None, _AGAINST] = None,
+    view: Annotated[bool, _VIEW] = False,
+    output: Annotated[Path | None, _OUTPUT] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
+    ] = False,
+) -> None:
+    """Tell how much each token of a text or tune surprises a model, in bits.
+
+    Prints a JSON line a token: document, position in it, token, text, bits, and the rank of the token among
+    all, 1 for the one that the model held likeliest. With --against it also has the bits of the other model
+    and the difference, above 0 where MODEL is the likelier author; a last line gives totals.
+
+    Example: seqgen score models/pydoc page.txt --view
+    """
+    if view and output:
+        raise ConfigError("--view and -o are two ways to show the same; leave one out")
+    tokens = _read(model, file, against, exact)
+    if output:
+        _write_page(tokens, model, against, output)
+    elif view:
+        _show(tokens)
+        print(_summary(tokens, model, against))
+    else:
+        for token in tokens:
+            print(json.dumps(token.record(), ensure_ascii=False))
+        if against:
+            print(json.dumps(_totals(tokens, model, against)))
+
+
+def _read(model: Path, file: str, against: Path | None, exact: bool) -> list[_Token]:
+    """Let the models read, one after the other."""
+    index, bits, ranks = _surprise(model, file, exact)
+    other: list[float] | list[None] = [None] * len(bits)
+    if against:
+        second, other, _ = _surprise(against, file, exact)
+        if second.documents("test").tolist() != index.documents("test").tolist():
+            raise ConfigError(
+                f"--against {against}: divides the text into other tokens; take two models of one level"
+            )
+    rows = zip(_places(index), bits, ranks, other, strict=True)
+    return [_Token(*place, bit, rank, another) for place, bit, rank, another in rows]
+
+
+def _surprise(path: Path, file: str, exact: bool) -> "tuple[TokenIndex, list[float], list[int]]":
+    """Return the tokens of a file in the vocabulary of a model, their bits and their ranks."""
+    import math
+    from dataclasses import replace
+
+    from seqgen.artifacts import load_artifact
+    from seqgen.data.indexing import ensure_index
+    from seqgen.kernels.jit import telling_of_compilation
+    from seqgen.sampling.engine import Sampler
+
+    artifact = load_artifact(path)
+    everything = replace(artifact.config.index, split=(0.0, 0.0, 100.0))
+    config = replace(artifact.config, index=everything)
+    index = ensure_index([file], config, tokenizer=artifact.tokenizer, notify=notice)
+    if unknown := index.counts("test")["unknown"]:
+        notice(f"{path}: {unknown:,} tokens are not in its vocabulary")
+    with telling_of_compilation(lambda: notice("compiling the reader (first run on this machine)")):
+        logprobs, ranks = Sampler(artifact, exact=exact).read(index.tokens("test"))
+    return index, (-logprobs / math.log(2)).tolist(), ranks.tolist()
+
+
+def _places(index: "TokenIndex") -> Iterator[tuple[int, int, str, str]]:
+    """Yield document, position, token and text of every token."""
+    from itertools import pairwise
+
+    tokens, names = index.tokens("test"), index.tokenizer.tokens
+    for document, (start, stop) in enumerate(pairwise(index.documents("test").tolist())):
+        ids = tokens[start:stop].tolist()
+        for position, (number, text) in enumerate(zip(ids, _texts(index.tokenizer, ids), strict=True)):
+            yield document, position, names[number], text
+
+
+def _texts(tokenizer: "Tokenizer", ids: list[int]) -> list[str]:
+    """Return what each token adds to the text; of tunes, its name."""
+    if tokenizer.modality == "music":
+        return [f"{tokenizer.tokens[i]} " if i else "" for i in ids]
+    stream = tokenizer.stream()
+    return [stream.feed(i) if i else stream.flush() for i in ids]
+
+
+def _totals(tokens: list[_Token], model: Path, against: Path) -> dict[str, Any]:
+    ratio = sum(token.difference for token in tokens)
+    return {
+        "tokens": len(tokens),
+        "bits": round(sum(token.bits for token in tokens), 3),
+        "other_bits": round(sum(token.other or 0.0 for token in tokens), 3),
+        "difference": round(ratio, 3),
+        "per_token": round(ratio / max(len(tokens), 1), 5),
+        "likelier": str(model if ratio > 0 else against) if ratio else None,
+    }
+
+
+def _summary(tokens: list[_Token], model: Path, against: Path | None) -> str:
+    count = max(len(tokens), 1)
+    mean = sum(token.bits for token in tokens) / count
+    if against is None:
+        return f"{len(tokens):,} tokens, {mean:.3f} bits per token"
+    total = _totals(tokens, model, against)
+    return (
+        f"{len(tokens):,} tokens, {mean:.3f} bits per token under {model}, "
+        f"{total['other_bits'] / count:.3f} under {against}: {abs(total['difference']):,.1f} bits "
+        f"({abs(total['per_token']):.3f} per token) in favour of {total['likelier'] or 'neither'}"
+    )
+
+
+def _show(tokens: list[_Token]) -> None:
+    from itertools import groupby
+
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    styled = ((token.shown, _style(token)) for token in tokens)
+    runs = groupby(styled, key=lambda pair: pair[1])
+    console.print(Text.assemble(*(("".join(text for text, _ in run), style) for style, run in runs)))
+    console.print()
+
+
+def _style(token: _Token) -> str:
+    from bisect import bisect
+
+    if token.other is None:
+        return _STYLES[bisect(_GRADES, token.bits)]
+    strength = bisect(_CLEAR_BITS, abs(token.difference))
+    return _FAVOURS[token.difference < 0][strength - 1] if strength else ""
+
+
+def _write_page(tokens: list[_Token], model: Path, against: Path | None, output: Path) -> None:
+    from seqgen.files import replacing
+    from seqgen.report.surprise import Reading, page
+
+    bits = [token.bits for token in tokens]
+    notes = [f"{token.bits:.2f} bits, rank {token.rank}" for token in tokens]
+    readings = [Reading(f"Surprisal under {model}", bits, notes, signed=False)]
+    if against:
+        differences = [token.difference for token in tokens]
+        told = [f"{token.other:.2f} - {token.bits:.2f} = {token.difference:+.2f} bits" for token in tokens]
+        heading = f"Likelier under {model} (red) or {against} (blue)"
+        readings.insert(0, Reading(heading, differences, told, signed=True))
+    remarks = [_summary(tokens, model, against), "Point at a token to read its number."]
+    written = page("Surprisal", [token.shown for token in tokens], readings, remarks=remarks)
+    with replacing(output) as aside:
+        aside.write_text(written, encoding="utf-8")
+    notice(f"{output} is written")

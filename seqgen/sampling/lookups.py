@@ -1,0 +1,81 @@
+"""What sampling looks up in a corpus: how much of it would be copied, and what an n-gram model of it says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seqgen.data.index import TokenIndex
+from seqgen.data.ngrams import NgramModel
+from seqgen.data.suffixes import ensure_suffixes
+from seqgen.errors import ConfigError, CorpusError
+from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_only
+from seqgen.kernels.mixing import NO_MIX, NgramMix
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """What is looked up in a corpus while sampling.
+
+    Attributes:
+        copying: How much of it may be copied.
+        mixing: An n-gram model of it that is mixed in.
+    """
+
+    copying: CopyLimit = ANY_COPY
+    mixing: NgramMix = NO_MIX
+
+    def told_cornered(self, sequence: int) -> str:
+        """Say that a constraint cannot be met by a sequence without copying too much."""
+        return (
+            f"--max-copy {self.copying.longest}: in sample {sequence + 1} all that the constraint allows "
+            "would copy more; allow more or try another --seed"
+        )
+
+
+NO_LOOKUPS = Lookups()
+
+
+def check_lookups(max_copy: int | None, mix_ngram: float | None) -> None:
+    """Refuse values that make no sense.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    if max_copy is not None and max_copy < 1:
+        raise ConfigError(f"--max-copy {max_copy}: at least 1 token")
+    if mix_ngram is not None and not 0 <= mix_ngram <= 1:
+        raise ConfigError(f"--mix-ngram {mix_ngram}: expected a share from 0 to 1")
+
+
+def open_lookups(
+    index: TokenIndex,
+    *,
+    max_copy: int | None = None,
+    mix_ngram: float | None = None,
+    notify: Callable[[str], None] = lambda message: None,
+) -> Lookups:
+    """Make the training part of an index ready for what is asked of it while sampling.
+
+    Args:
+        index: In the vocabulary of the model. Its suffix array is made if it has none.
+        max_copy: How many of its tokens may be copied in a row.
+        mix_ngram: The share of its n-gram model, whose weights are fitted on the validation part.
+        notify: Called with one line if the suffix array has to be made.
+
+    Raises:
+        ConfigError: If a value makes no sense.
+        CorpusError: If the training part is empty.
+    """
+    check_lookups(max_copy, mix_ngram)
+    if not max_copy and not mix_ngram:
+        return NO_LOOKUPS
+    if not index.counts("train")["tokens"]:
+        raise CorpusError(f"{index.path}: its training part is empty; there is nothing to look up")
+    suffixes = ensure_suffixes(index, notify=notify)
+    text, order = read_only(suffixes.text), read_only(suffixes.order)
+    copying, mixing = CopyLimit(text, order, max_copy or 0), NO_MIX._replace(text=text, order=order)
+    if mix_ngram:
+        model = NgramModel(suffixes, len(index.tokenizer.tokens))
+        if index.counts("valid")["tokens"]:
+            model = model.fitted(index.tokens("valid"), index.documents("valid"))
+        mixing = model.mix(mix_ngram)
+    return Lookups(copying, mixing)

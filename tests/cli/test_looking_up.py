@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from seqgen.cli.app import run
+from tests.sampling.models import char_tokenizer, spelling_weights, write_model
+
+BOOK = "a bad cab.\ned bade bea add dad.\nbee ace a cad.\nabed decade."
+"""The model says it by heart."""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    tokenizer = char_tokenizer()
+    (tmp_path / "book.txt").write_text(BOOK)
+    tokenizer.save(tmp_path / "v.json")
+    options = ["--vocab", "v.json", "--split", "100/0/0", "-o", "book.index", "--suffixes"]
+    assert run(["index", "book.txt", *options]) == 0
+    write_model(tmp_path / "m", cell="rnn", weights=spelling_weights(tokenizer, BOOK))
+    return tmp_path
+
+
+@pytest.fixture
+def sample(home, capfdbinary):
+    capfdbinary.readouterr()
+
+    def call(*arguments):
+        code = run(["sample", "m", "--seed", "1", "--length", "80", *map(str, arguments)])
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return call
+
+
+def texts(out):
+    return [json.loads(line)["text"] for line in out.splitlines()]
+
+
+def longest_copy(text):
+    pieces = (text[i:j] for i in range(len(text)) for j in range(i, len(text) + 1))
+    return max(len(piece) for piece in pieces if piece in BOOK)
+
+
+def test_without_a_limit_the_model_copies_all(sample):
+    assert sample()[1].startswith(BOOK)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 20])
+@pytest.mark.parametrize("temperature", ["1", "0"])
+def test_no_sample_copies_more_than_the_limit(sample, limit, temperature):
+    options = ["--index", "book.index", "--max-copy", limit, "--temperature", temperature]
+    code, out, _ = sample("--count", 6, "--format", "json", *options)
+    assert code == 0
+    found = texts(out)
+    assert len(found) == 6
+    assert max(longest_copy(text) for text in found) == limit
+
+
+def test_the_prompt_counts_as_copied(sample):
+    options = ["--index", "book.index", "--max-copy", 5, "--format", "json", "--temperature", "0"]
+    (found,) = texts(sample("--prompt", BOOK[:5], *options)[1])
+    assert not found.startswith(BOOK[5])
+
+
+def test_a_sample_with_nothing_left_to_draw_says_why_it_ended(sample):
+    options = ["--index", "book.index", "--max-copy", 1, "--ban", "<eos>"]
+    banned = [option for letter in "ce.\n" for option in ("--ban", letter)]
+    code, out, err = sample("--count", 3, "--format", "json", *options, *banned)
+    assert code == 0
+    assert max(map(len, texts(out))) < 80
+    assert "--max-copy 1 ended 3 of the samples" in err
+
+
+def test_a_constraint_that_leaves_only_copies_is_an_error(sample):
+    code, out, err = sample("--regex", "a bad cab.", "--index", "book.index", "--max-copy", 4)
+    assert (code, out) == (1, "a ba")
+    assert "--max-copy 4: in sample 1 all that the constraint allows would copy more" in err
+
+
+@pytest.mark.parametrize("option", [("--max-copy", 5), ("--mix-ngram", 0.3)])
+def test_an_index_of_another_vocabulary_is_refused(home, sample, option):
+    char_tokenizer("abcdefgh .\n").save(home / "other.json")
+    run(["index", "book.txt", "--vocab", "other.json", "-o", "other.index"])
+    code, out, err = sample("--index", "other.index", *option)
+    assert (code, out) == (1, "")
+    assert "other.index: made with another vocabulary" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max-copy", 0], "--max-copy 0: at least 1 token"),
+        (["--mix-ngram", 1.5], "--mix-ngram 1.5: expected a share from 0 to 1"),
+        (["--index", "book.index"], "--index book.index: what for?"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(sample, options, message):
+    code, out, err = sample(*options)
+    assert (code, out) == (1, "")
+    assert message in err
+
+
+def test_an_ngram_model_changes_what_is_likely(sample):
+    options = ["--format", "json", "--index", "book.index"]
+    plain, mixed = (
+        json.loads(sample(*options, *more)[1]) for more in (("--max-copy", 1000), ("--mix-ngram", 1))
+    )
+    assert plain["text"] == BOOK
+    assert mixed["text"] != BOOK
