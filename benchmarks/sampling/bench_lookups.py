@@ -1,6 +1,7 @@
 """What --max-copy and --mix-ngram cost: the sampling loop of a trained model with and without them.
 
-Short turns in alternation, of which the best counts; one sequence, one thread, the model's own corpus.
+Short turns in alternation, of which the best counts; one sequence, one thread. The corpus is the model's own,
+unless another is named.
 
     python benchmarks/sampling/bench_lookups.py MODEL
 """
@@ -34,9 +35,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--turns", type=int, default=12)
+    parser.add_argument("--corpus", help="what is looked up in")
     options = parser.parse_args()
     artifact = load_artifact(options.model)
-    index = ensure_index(artifact.source["corpus"], artifact.config, tokenizer=artifact.tokenizer)
+    corpus = [options.corpus] if options.corpus else artifact.source["corpus"]
+    index = ensure_index(corpus, artifact.config, tokenizer=artifact.tokenizer)
     asked = {
         "max_copy_20": {"max_copy": 20},
         "max_copy_8": {"max_copy": 8},

@@ -136,7 +136,7 @@ def compare_ngrams(index: TokenIndex, order: int | None = None) -> Compared:
         bits=bits,
         gap_bits=float(np.log2(learnt).mean() - np.log2(probs[:VALIDATION_TOKENS]).mean()),
         memory_bytes=model.nbytes,
-        curve=[],
+        curve=[(seconds, _bits(score))],
     )
 
 
