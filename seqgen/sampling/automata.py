@@ -120,11 +120,13 @@ class Automaton:
     def tables(self, length: int) -> Constraint:
         """Return what the sampling loop walks, for sequences of up to `length` tokens."""
         return Constraint(
-            kinds=self.kinds.astype(np.int32),
+            kinds=self.kinds.astype(np.int32)[None],
+            following=np.zeros((1, len(self.kinds)), np.int32),
             starts=self.starts,
             labels=self.labels.astype(np.int32),
-            targets=self.targets.astype(np.int32),
+            moves=self.targets - self.sources,
             distance=self.distance.astype(np.int32),
+            start=0,
             length=length,
             concludes=self.concludes,
         )
