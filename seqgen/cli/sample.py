@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from seqgen.cli import sample_options as options
+from seqgen.cli import tune_options
 from seqgen.cli.console import notice
 from seqgen.errors import ConfigError, CorpusError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from seqgen.data.tokenizers import Tokenizer
     from seqgen.music.pieces import Piece
     from seqgen.sampling.automata import Automaton
+    from seqgen.sampling.counting import CountingAutomaton
     from seqgen.sampling.engine import Event, Sample, SampleConfig
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
@@ -74,6 +76,14 @@ def sample(
     starts: options.Starts = None,
     ends: options.Ends = None,
     acrostic: options.Acrostic = None,
+    valid: tune_options.Valid = None,
+    key: tune_options.Key = None,
+    meter: tune_options.Meter = None,
+    bars: tune_options.Bars = None,
+    scale: tune_options.Scale = None,
+    pitch_range: tune_options.Range = None,
+    max_leap: tune_options.MaxLeap = None,
+    end_on: tune_options.EndOn = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
@@ -88,7 +98,8 @@ def sample(
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
     trained on lines. Several MIDI or MusicXML files are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
-    --regex, --lines and the like are on the whole text, the prompt included, and can be combined.
+    --regex, --lines and the like are on the whole text, the prompt included, and can be combined; so are --key,
+    --bars and the like on the whole tune, whose bars add up unless --any is given.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """
@@ -97,6 +108,7 @@ def sample(
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
+    from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 
     artifact = load_artifact(model)
     chosen = choose_format(artifact.tokenizer, form, output)
@@ -129,9 +141,26 @@ def sample(
         ends=ends,
         acrostic=acrostic,
     )
-    given = _read_prompt(artifact.tokenizer, prompt)
+    tune_rules = TuneRules(
+        valid=valid,
+        key=key,
+        meter=meter,
+        bars=bars,
+        scale=scale,
+        range=pitch_range,
+        max_leap=max_leap,
+        end_on=end_on,
+    )
+    tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
-    constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
+    length = config.length
+    over_text = constrain(rules, tokenizer, prompt=given.text, length=length, banned=banned)
+    over_tune, remark = constrain_tune(
+        tune_rules, tokenizer, prompt=given.ids.tolist(), length=length, banned=banned
+    )
+    if remark:
+        notice(remark)
+    constraint = over_tune if over_text is None else over_text
     _Run(artifact, config, given, chosen, constraint, exact=exact).write(output)
 
 
@@ -193,7 +222,7 @@ class _Run:
     config: "SampleConfig"
     prompt: "Prompt"
     form: "Format"
-    constraint: "Automaton | None"
+    constraint: "Automaton | CountingAutomaton | None"
     exact: bool
 
     def write(self, output: Path | None) -> None:
@@ -271,7 +300,7 @@ class _Run:
         cut = 0
         for sample in collect(events):
             number = sample.sequence + 1
-            cut += sample.reason == "length"
+            cut += sample.reason == "length" and self.constraint is None
             numbered_title = f"{title}, tune {number}" if self.config.count > 1 else title
             whole = [*self.prompt.ids.tolist(), *sample.tokens]
             yield number, make_piece(self.artifact.tokenizer, whole, numbered_title)

@@ -13,6 +13,7 @@ states, a token of every kind that the way to the end takes; who makes the two s
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,14 +56,14 @@ class Graph:
         rises: By how many layers, (E,).
     """
 
-    states: Sequence[Hashable]
+    states: Sequence[Any]
     sources: Ints
     labels: Ints
     targets: Ints
     rises: Ints
 
 
-def explore(start: Hashable, follow: Callable[[Hashable], Iterator[Edge]]) -> Graph:
+def explore(start: Hashable, follow: Callable[[Any], Iterator[Edge]]) -> Graph:
     """Find all states that can be come to.
 
     Args:

@@ -21,6 +21,7 @@ from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Automaton
+from seqgen.sampling.counting import CountingAutomaton
 from seqgen.sampling.stops import Drawn, StopWatch
 
 LARGEST_CHUNK = 64
@@ -164,7 +165,7 @@ class Sampler:
         config: SampleConfig,
         *,
         prompt: Sequence[int] | NDArray[np.integer] = (),
-        constraint: Automaton | None = None,
+        constraint: Automaton | CountingAutomaton | None = None,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
     ) -> Iterator[Event]:
@@ -261,7 +262,7 @@ class Sampler:
         return stream
 
 
-def _limits(config: SampleConfig, constraint: Automaton | None) -> Constraint:
+def _limits(config: SampleConfig, constraint: Automaton | CountingAutomaton | None) -> Constraint:
     """Return the tables of a constraint that can be met."""
     if constraint is None:
         return FREE

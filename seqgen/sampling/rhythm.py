@@ -79,8 +79,9 @@ class Rhythm:
         self._ends = [kind for kind in ENDS if kind in tokens.bars] or ["|"]
         self._bars, self._hops = bars, hops
         self._changes = range(-hops, hops + 1)
-        self._bar_step = hops + 2 if hops else 1
-        self._pickup_step = self._bar_step * (1 if bars is None else bars + 2)
+        hop_layers = hops + 2 if hops else 1
+        self._bar_step = 0 if bars is None else hop_layers
+        self._pickup_step = hop_layers * (1 if bars is None else bars + 2)
         self.unit_step = self._pickup_step * (len(self._pickups) + 1)
         """How many layers there are for each unit."""
 
@@ -91,8 +92,9 @@ class Rhythm:
 
     def nodes(self, states: Sequence[State]) -> NDArray[np.int32]:
         """Return 0 where a tune may end, -1 where it may be, else SHUT, (layers, S)."""
-        shape = self.unit_step // self._pickup_step, self._pickup_step // self._bar_step, self._bar_step
-        nodes = np.full((len(self.units), *shape, len(states)), -1, np.int32)
+        shape = len(self._pickups) + 1, 1 if self._bars is None else self._bars + 2, -1
+        nodes = np.full(len(self.units) * self.unit_step * len(states), -1, np.int32)
+        nodes = nodes.reshape(len(self.units), *shape, len(states))
         last_bar = slice(None) if self._bars is None else self._bars
         last_hop = 1 if self._hops else 0
         for number, state in enumerate(states):

@@ -58,7 +58,10 @@ def near(pitches: Sequence[Pitch], leap: int | None) -> NDArray[np.bool_]:
 
 
 def count_hops(
-    pitches: Sequence[Pitch], leap: int | None, may_be: Callable[[Pitch], bool], may_end: Callable[[Pitch], bool]
+    pitches: Sequence[Pitch],
+    leap: int | None,
+    may_be: Callable[[Pitch], bool],
+    may_end: Callable[[Pitch], bool],
 ) -> NDArray[np.int64]:
     """Return how many leaps each pitch is from one to end on, FAR for those that may not be, (P,)."""
     allowed = np.array([may_be(pitch) for pitch in pitches], np.bool_)

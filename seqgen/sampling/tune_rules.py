@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqgen.data.tokenizers import EOS_ID, Tokenizer
 from seqgen.errors import ConfigError
@@ -125,7 +124,9 @@ def constrain_tune(
         return None, f"bars need not add up here: {error}"
     if (rest.shortest or 0) > length:
         hint = "" if rules.given else "; raise it, or let tunes be cut with --any"
-        raise ConfigError(f"{_asked(rules)}: takes at least {rest.shortest} tokens, but --length is {length}{hint}")
+        raise ConfigError(
+            f"{_asked(rules)}: takes at least {rest.shortest} tokens, but --length is {length}{hint}"
+        )
     return rest, ""
 
 
@@ -146,7 +147,9 @@ def _compile(rules: TuneRules, tokens: TuneTokens, banned: Iterable[int]) -> Cou
         graph = explore(start, rhythm.follow if rules.valid is not False else rhythm.follow_freely)
         whole = _measured(rhythm, graph, melodies)
     except TooLargeError as error:
-        raise ConfigError(f"{_asked(rules)}: too much to count; ask for one --meter, or fewer --bars") from error
+        raise ConfigError(
+            f"{_asked(rules)}: too much to count; ask for one --meter, or fewer --bars"
+        ) from error
     if whole.shortest is None:
         raise _ImpossibleError(f"{_asked(rules)}: there is no such tune in the tokens of this model")
     return whole
@@ -186,7 +189,9 @@ def _only(rules: TuneRules, name: str, known: dict[T, int], plural: str) -> list
 
 def _listed(values: Iterable[Any]) -> str:
     names = [value.name for value in values]
-    return ", ".join(names[:LEAST_SHOWN]) + (f" and {len(names) - LEAST_SHOWN} more" if len(names) > LEAST_SHOWN else "")
+    return ", ".join(names[:LEAST_SHOWN]) + (
+        f" and {len(names) - LEAST_SHOWN} more" if len(names) > LEAST_SHOWN else ""
+    )
 
 
 def _melodies(rules: TuneRules, tokens: TuneTokens) -> Melodies:
