@@ -98,8 +98,8 @@ def sample(
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
     trained on lines. Several MIDI or MusicXML files are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
-    --regex, --lines and the like are on the whole text, the prompt included, and can be combined; so are --key,
-    --bars and the like on the whole tune, whose bars add up unless --any is given.
+    --regex, --lines and the like are on the whole text, the prompt included, and can be combined; --key,
+    --bars and the like are on the whole tune. The bars of a tune add up unless --any is given.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """

@@ -42,7 +42,7 @@ def pitch_class(tonic: str) -> int:
 
 
 def scale_of(name: str, key: Key) -> Callable[[Pitch], bool]:
-    """Return what tells whether a pitch belongs to a scale; one of seven notes also says how they are spelled.
+    """Return what tells whether a pitch is in a scale; one of seven notes also says how they are spelled.
 
     Args:
         name: One of `SCALES`.

@@ -166,7 +166,7 @@ def count_over(
     Args:
         reader: Its first state is the first one.
         graph: Its first state is the first one.
-        nodes: For each layer and state, 0 where a sequence may end, -1 where it may be, and SHUT, (layers, S).
+        nodes: 0 where a sequence may end, -1 where it may be, and SHUT, (layers, S).
         only: The share of layers that each edge is in, -1 for all, (E,).
         share: How many layers have a share.
         sure: Whether the reader always has a token for an edge, (E,).

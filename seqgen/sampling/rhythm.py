@@ -1,4 +1,4 @@
-"""How a tune of the melody encoding may go in time: its bars, sections, tuplets and ties, whatever the pitches.
+"""How a tune may go in time: its bars, sections, tuplets and ties, whatever the pitches.
 
 A clock runs within the bar and goes on over every section boundary and every repeat. A tune with a pick-up
 therefore begins, ends, and begins and ends each of its sections at one place in the bar, and first and last
@@ -9,7 +9,7 @@ outside of them durations are halves of halves. The meter stays the same.
 Positions are ticks. What is counted, layers, are pick-up lengths, bars and whatever the caller counts.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -28,8 +28,10 @@ LONGEST_GROUP = 7
 LONGEST_PICKUP = Fraction(2)
 PICKUP_STEP = Fraction(1, 4)
 BOUNDARIES = ("||", "|]", "|:", ":|", ":|:")
+SECOND_BOUNDARIES = ("||", "|]", "|:")
+"""Of a section with endings, which is repeated already."""
 ENDS = ("|]", "||", ":|")
-OPENING, SECTION, ENDING = "opening", "section", "ending"
+OPENING, SECTION, ENDING, SECOND = "opening", "section", "ending", "second"
 
 
 class State(NamedTuple):
@@ -38,9 +40,10 @@ class State(NamedTuple):
     Attributes:
         what: What may follow; see `Rhythm.follow`.
         meter: Its number.
-        section: OPENING while it is not known whether the first bar is a pick-up, ENDING in a first ending.
-        ticks: Since the bar line, or since the start in the OPENING; at the end of the note, or the group, that
-            is being told.
+        section: OPENING while it is not known whether the first bar is a pick-up, ENDING in a first
+            ending, SECOND from the second to the end of the section.
+        ticks: Since the bar line, or since the start in the OPENING; at the end of the note or group that is
+            being told.
         tied: Whether the next note prolongs the one before.
         group: Of a tuplet its number, the ticks of a note times its count, and how many notes are left.
     """
@@ -73,7 +76,7 @@ class Rhythm:
         self._durations = [length for length in sorted(tokens.durations) if self._fits(length)]
         steps = range(1, int(LONGEST_PICKUP / PICKUP_STEP) + 1)
         self._pickups = [step * PICKUP_STEP for step in steps if self._fits(step * PICKUP_STEP)]
-        self.kinds: dict[Hashable, int] = {}
+        self.kinds: dict[tuple[Any, ...], int] = {}
         self._shapes = sorted({(self.ticks(m.bar_quarters), self.ticks(m.group_quarters)) for m in meters})
         self._groups = [self._tuplet(*ratio) for ratio in tokens.tuplets if ratio[2] <= LONGEST_GROUP]
         self._ends = [kind for kind in ENDS if kind in tokens.bars] or ["|"]
@@ -204,8 +207,8 @@ class Rhythm:
             yield self.kind("beat", number), state._replace(what="on"), 0
 
     def _full_bar(self, state: State) -> Iterator[Edge]:
-        section = ENDING if state.section == ENDING else SECTION
-        what = "on" if section == ENDING or state.tied else "bar"
+        section = SECTION if state.section == OPENING else state.section
+        what = "bar" if section == SECTION and not state.tied else "on"
         yield self.kind("bar", "|"), State(what, state.meter, section, 0, state.tied), self._bar_step
         if not state.tied:
             yield from self._boundaries(state._replace(section=section), 0, counts=1)
@@ -217,7 +220,7 @@ class Rhythm:
             yield self.kind("bar", ":|"), State("turn", state.meter, SECTION, place), self._bar_step
             return
         tail = self._has_no_beats(state.meter, place)
-        for kind in BOUNDARIES:
+        for kind in SECOND_BOUNDARIES if state.section == SECOND else BOUNDARIES:
             if kind in self.tokens.bars and (":" in kind or place == 0 or tail):
                 what = "over" if kind in self._ends else "edge"
                 yield self.kind("bar", kind), State(what, state.meter, SECTION, place), rise
@@ -252,7 +255,7 @@ class Rhythm:
             yield self.kind("ending", "1"), state._replace(what="on", section=ENDING), 0
 
     def _turn(self, state: State) -> Iterator[Edge]:
-        yield self.kind("ending", "2"), State("on", state.meter, SECTION, 0), 0
+        yield self.kind("ending", "2"), State("on", state.meter, SECOND, 0), 0
 
     def _edge(self, state: State) -> Iterator[Edge]:
         """A section has ended, and the key may change."""
@@ -299,7 +302,7 @@ class Rhythm:
             yield self.kind("rest", unit), after._replace(what="at"), 0
 
     def _tuplet(self, actual: int, normal: int, count: int) -> tuple[Any, list[tuple[Fraction, int, int]]]:
-        """Return a ratio and count, and each size of its groups: a written length, ticks in all, and a step."""
+        """Return a ratio, and each size of its groups: a note's written length, ticks in all, and a step."""
         sizes = []
         for halvings in range(6):
             written = Fraction(2, 1 << halvings)

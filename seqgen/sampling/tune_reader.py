@@ -54,7 +54,8 @@ def near(pitches: Sequence[Pitch], leap: int | None) -> NDArray[np.bool_]:
     """Return which pitches are within a leap of each other, (P, P)."""
     heights = np.array([pitch.midi for pitch in pitches])
     apart = np.abs(heights[:, None] - heights)
-    return apart <= (leap if leap is not None else 127)
+    within: NDArray[np.bool_] = apart <= (leap if leap is not None else 127)
+    return within
 
 
 def count_hops(

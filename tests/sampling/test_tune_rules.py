@@ -19,7 +19,7 @@ from tests.sampling.models import abc_piece, char_tokenizer, note_tokenizer, wri
 REEL = "X:1\nM:4/4\nL:1/8\nK:D\n|: ABcd e2f2 | gfed c4 :| d2-d4 z2 |]\n"
 JIG = (
     "X:1\nM:6/8\nL:1/8\nK:G\n"
-    "D | GAB def | gfe d2 B | c3-c>BA |1 G3 G2 :|2 G3 z2 || B | (3cde d2 g3 | G3 G2 |]\n"
+    "D | GAB def | gfe d2 B | c3-c>BA |1 G3 G2 :|2 G3 z2 || B | (3cde d g3 | G3 G2 |]\n"
 )
 WALTZ = "X:1\nM:3/4\nL:1/4\nK:Am\nE/F/ | A2 B | c>d (3e/f/g/ | A3/2 ^G3/2 | A2 :|: e | a2 g | f e2 | A2 |]\n"
 SLOW = "X:1\nM:3/4\nL:1/4\nK:Edor\nB A | G2 F | E :|\n"
@@ -169,7 +169,8 @@ def test_a_prompt_is_gone_on_with(tmp_path):
     prompt = ids(TUNES[1])[:20]
     for tokens in samples(tmp_path, prompt=prompt, bars=6, count=20):
         assert tokens[:20] == KNOWN.decode_tokens(prompt)
-        assert measures(assert_whole(tokens))[-1].number >= 6
+        piece = assert_whole(tokens)
+        assert any(bar.ending for bar in piece.bars) or measures(piece)[-1].number == 6
 
 
 def test_without_whole_bars_the_other_rules_hold(tmp_path):
@@ -237,10 +238,10 @@ def error_of(*, tokenizer=KNOWN, prompt=(), length=400, banned=(), **rules):
             {"range": "A4:A4", "end_on": "D"},
             "--range A4:A4 and --end-on D: none of the model's pitches are so",
         ),
-        ({"bars": 16, "length": 40}, "--bars 16: takes at least 51 tokens, but --length is 40"),
+        ({"bars": 16, "length": 40}, "--bars 16: takes at least 67 tokens, but --length is 40"),
         (
             {"length": 5},
-            "bars that add up: takes at least 6 tokens, but --length is 5; raise it, or let tunes be cut "
+            "bars that add up: takes at least 7 tokens, but --length is 5; raise it, or let tunes be cut "
             "with --any",
         ),
         ({"bars": 0}, "--bars 0: 1 to 1000"),
@@ -263,9 +264,10 @@ def test_an_unknown_scale_is_told_with_those_there_are():
 
 
 def test_a_meter_that_the_durations_cannot_fill_is_told():
-    tokens = note_tokenizer([abc_piece("X:1\nM:4/4\nL:1/1\nK:D\nA | B |]\n"), abc_piece("X:1\nM:6/8\nK:D\n")])
-    found = error_of(tokenizer=tokens, meter="6/8")
-    assert found == "--meter 6/8: there is no such tune in the tokens of this model"
+    pieces = [abc_piece(f"X:1\nM:{meter}\nL:1/1\nK:D\nA | B |]\n") for meter in ("4/4", "5/8")]
+    tokens = note_tokenizer(pieces)
+    found = error_of(tokenizer=tokens, meter="5/8")
+    assert found == "--meter 5/8: there is no such tune in the tokens of this model"
 
 
 def test_a_prompt_that_breaks_a_rule_is_told_with_its_token():
@@ -274,7 +276,7 @@ def test_a_prompt_that_breaks_a_rule_is_told_with_its_token():
 
 
 def test_a_prompt_whose_bars_do_not_add_up_lets_them_be_so():
-    crooked = ids(abc_piece("X:1\nM:4/4\nL:1/8\nK:D\nABcd | ABcd ABcd | ABc"))
+    crooked = ids(abc_piece("X:1\nM:4/4\nL:1/8\nK:D\nABcd | ABcd A | ABc"))
     found, remark = constrain_tune(TuneRules(), KNOWN, prompt=crooked, length=50)
     assert found is None
     assert remark.startswith("bars need not add up here: --prompt: ")
