@@ -4,13 +4,16 @@ The tunes are written as ABC and read by music21, in a process pool, which also 
 bar, and by symusic's ABC reader. `seqgen novelty` tells the longest copy from the corpus. The speed is that
 of sampling with and without the constraint, in alternation. The last line is JSON.
 
-    python -m benchmarks.music.bench_rules MODEL [--count 1000] [--key D] [--meter 6/8] [--bars 16] ...
+    python -m benchmarks.music.bench_rules [MODEL] [--count 1000] [--key D] [--meter 6/8] [--bars 16] ...
+
+Without MODEL one is trained on the corpus first, for two minutes.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -97,19 +100,8 @@ def speeds(sampler: Sampler, constraint: Any, length: int) -> dict[str, float]:
     return best
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--corpus", default="fiddle")
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--length", type=int, default=1000)
-    parser.add_argument("--key")
-    parser.add_argument("--meter")
-    parser.add_argument("--bars", type=int)
-    parser.add_argument("--range")
-    parser.add_argument("--output", "-o", type=Path, default=Path("rules.abc"))
-    options = parser.parse_args()
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Sample tunes and have them judged."""
     rules = rules_of(options)
     sampler, tokenizer = Sampler(load_artifact(options.model)), load_artifact(options.model).tokenizer
     start = time.perf_counter()
@@ -127,7 +119,7 @@ def main() -> None:
     with ProcessPoolExecutor() as pool:
         for found in pool.map(by_music21, tunes, chunksize=25):
             held += found
-    result = {
+    return {
         "benchmark": "rules",
         "machine": describe_machine(),
         "rules": {name: getattr(rules, name) for name in rules.given},
@@ -140,7 +132,28 @@ def main() -> None:
         "constraint_seconds": round(compiling, 3),
         "tokens_a_second": {name: round(rate) for name, rate in speeds(sampler, constraint, 400).items()},
     }
-    print(json.dumps(result))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, nargs="?")
+    parser.add_argument("--corpus", default="fiddle")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--length", type=int, default=1000)
+    parser.add_argument("--key", default="D")
+    parser.add_argument("--meter", default="6/8")
+    parser.add_argument("--bars", type=int, default=16)
+    parser.add_argument("--range", default="D4:B5")
+    parser.add_argument("--output", "-o", type=Path, help="Keep the tunes.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        options.output = options.output or Path(folder) / "tunes.abc"
+        if options.model is None:
+            options.model = Path(folder) / "model"
+            train = ["train", options.corpus, "-o", str(options.model), "--minutes", "2"]
+            subprocess.run([sys.executable, "-m", "seqgen", *train], check=True)
+        print(json.dumps(measure(options)))
 
 
 if __name__ == "__main__":
