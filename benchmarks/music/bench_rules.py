@@ -23,6 +23,9 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from seqgen.artifacts import load_artifact
+from seqgen.config import CorpusConfig
+from seqgen.data.corpus import open_corpus
+from seqgen.data.tunes import read_tunes
 from seqgen.music.measures import measures, wrong_measures
 from seqgen.music.pieces import Piece
 from seqgen.music.read import MusicUnit, parse_unit
@@ -88,6 +91,22 @@ def longest_copy(book: Path, corpus: str) -> dict[str, Any]:
     return {key: found[key] for key in ("unit", "share_copied")} | {"longest": found["longest"][:1]}
 
 
+def whole_in_corpus(corpus: str, tokenizer: Any) -> dict[str, int]:
+    """Count the tunes of a corpus without wrong bars, and those of them that a tune without rules may be."""
+    found = read_tunes(open_corpus([corpus], CorpusConfig(), level="note"), tokenizer.encoding)
+    constraint, _ = constrain_tune(TuneRules(), tokenizer, prompt=[], length=10_000)
+    if constraint is None:
+        raise ValueError("the model makes no whole tunes")
+    names, counts = list(found.symbols), Counter[str]()
+    for document in found.documents:
+        tokens = [names[number] for number in document]
+        if not wrong_measures(tokenizer.encoding.decode(tokens)):
+            ids = tokenizer.encode_tokens(tokens)
+            count, rest = constraint.obeyed(ids)
+            counts += Counter(without_wrong_bars=1, allowed=count == len(ids) and rest.shortest == 0)
+    return dict(counts)
+
+
 def speeds(sampler: Sampler, constraint: Any, length: int) -> dict[str, float]:
     """Return tokens a second, the best of some turns taken in alternation."""
     best = {"free": 0.0, "constrained": 0.0}
@@ -129,6 +148,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "tokens": sum(len(s.tokens) for s in drawn),
         "held": dict(held),
         "novelty": longest_copy(options.output, options.corpus),
+        "corpus": whole_in_corpus(options.corpus, tokenizer),
         "constraint_seconds": round(compiling, 3),
         "tokens_a_second": {name: round(rate) for name, rate in speeds(sampler, constraint, 400).items()},
     }
