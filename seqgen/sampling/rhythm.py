@@ -4,7 +4,8 @@ A clock runs within the bar and goes on over every section boundary and every re
 therefore begins, ends, and begins and ends each of its sections at one place in the bar, and first and last
 bar make a whole one. Sections begin at the start and where a repeat sign, double bar or final bar stands; a
 first ending begins at a bar line and ends with `:|`, where the second one begins. Tuplets are of equal notes;
-outside of them durations are halves of halves. The meter stays the same.
+outside of them durations are halves of halves. The meter stays the same. A tune begins with a note, so
+that it has one.
 
 Positions are ticks. What is counted, layers, are pick-up lengths, bars and whatever the caller counts.
 """
@@ -31,7 +32,7 @@ BOUNDARIES = ("||", "|]", "|:", ":|", ":|:")
 SECOND_BOUNDARIES = ("||", "|]", "|:")
 """Of a section with endings, which is repeated already."""
 ENDS = ("|]", "||", ":|")
-OPENING, SECTION, ENDING, SECOND = "opening", "section", "ending", "second"
+START, OPENING, SECTION, ENDING, SECOND = "start", "opening", "section", "ending", "second"
 
 
 class State(NamedTuple):
@@ -40,12 +41,12 @@ class State(NamedTuple):
     Attributes:
         what: What may follow; see `Rhythm.follow`.
         meter: Its number.
-        section: OPENING while it is not known whether the first bar is a pick-up, ENDING in a first
-            ending, SECOND from the second to the end of the section.
+        section: START before the first note, OPENING while it is not known whether the first bar is a
+            pick-up, ENDING in a first ending, SECOND from the second to the end of the section.
         ticks: Since the bar line, or since the start in the OPENING; at the end of the note or group that is
             being told.
         tied: Whether the next note prolongs the one before.
-        group: Of a tuplet its number, the ticks of a note times its count, and how many notes are left.
+        group: Of a tuplet its number, that of its size, and how many notes are left.
     """
 
     what: str
@@ -174,7 +175,7 @@ class Rhythm:
 
     def _metered(self, state: State) -> Iterator[Edge]:
         for number, unit in enumerate(self.units):
-            yield self.kind("unit", unit), State("first", state.meter), number * self.unit_step
+            yield self.kind("unit", unit), State("first", state.meter, START), number * self.unit_step
 
     def _first(self, state: State) -> Iterator[Edge]:
         yield from self._notes(state._replace(what="on"))
@@ -292,13 +293,13 @@ class Rhythm:
         """A note or rest, told in a tune of this unit, ends there."""
         if end > self._shapes[state.meter][0]:
             return
-        section = state.section
+        section = OPENING if state.section == START else state.section
         if section == OPENING and end > self._shapes[state.meter][1]:
             section = SECTION
         after = State("after", state.meter, section, end)
         for change in (0,) if state.tied else self._changes:
             yield self.kind("note", unit, change), after, change
-        if self.tokens.rest is not None and not state.tied:
+        if self.tokens.rest is not None and not state.tied and state.section != START:
             yield self.kind("rest", unit), after._replace(what="at"), 0
 
     def _tuplet(self, actual: int, normal: int, count: int) -> tuple[Any, list[tuple[Fraction, int, int]]]:
@@ -352,10 +353,11 @@ class Rhythm:
         if left == 1:
             yield from self._sound(unit, state._replace(group=()), state.ticks)
             return
-        after = state._replace(what="within", group=(*group, left - 1))
+        section = OPENING if state.section == START else state.section
+        after = state._replace(what="within", section=section, group=(*group, left - 1))
         for change in self._changes:
             yield self.kind("note", unit, change), after, change
-        if self.tokens.rest is not None:
+        if self.tokens.rest is not None and state.section != START:
             yield self.kind("rest", unit), after, 0
 
 

@@ -81,7 +81,8 @@ class TuneRules:
     @property
     def given(self) -> list[str]:
         """The names of what is asked."""
-        return [field.name for field in fields(self) if getattr(self, field.name) not in (None, False)]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [name for name, value in values.items() if value is not None and value is not False]
 
 
 def constrain_tune(

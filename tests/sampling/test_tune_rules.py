@@ -69,6 +69,7 @@ def assert_whole(tokens):
     assert tokens[-1].startswith("Bar_")
     times, home = clock(piece)
     assert times[0] == times[-1] == home
+    assert "Pitch" in kinds
     assert kinds.count("Tie") == sum(note.tie for note in piece.parts[0].notes)  # none led to another pitch
     groups = [note.tuplet for note in piece.parts[0].notes if note.tuplet]
     assert kinds.count("Tuplet") == len(groups)
@@ -139,6 +140,13 @@ def test_range_and_leap_hold(tmp_path):
         assert parse_pitch("E4").midi <= min(heights, default=64)
         assert max(heights, default=64) <= parse_pitch("E5").midi
         assert np.abs(np.diff(heights)).max(initial=0) <= 3
+
+
+def test_a_leap_of_nothing_keeps_to_one_note(tmp_path):
+    assert {
+        len({pitch.midi for pitch in pitches(assert_whole(t))}) for t in samples(tmp_path, max_leap=0)
+    } == {1}
+    assert TuneRules(max_leap=0).given == ["max_leap"]
 
 
 def test_a_scale_follows_the_key_that_is_drawn(tmp_path):
