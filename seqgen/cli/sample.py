@@ -11,6 +11,7 @@ import typer
 
 from seqgen.cli import sample_music as music
 from seqgen.cli import sample_options as options
+from seqgen.cli import tune_options
 from seqgen.cli.console import notice
 from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
 from seqgen.cli.interactive import check_options, converse
@@ -82,6 +83,14 @@ def plan_samples(
     max_copy: MaxCopy = None,
     mix_ngram: MixNgram = None,
     index: Index = None,
+    valid: tune_options.Valid = None,
+    key: tune_options.Key = None,
+    meter: tune_options.Meter = None,
+    bars: tune_options.Bars = None,
+    scale: tune_options.Scale = None,
+    pitch_range: tune_options.Range = None,
+    max_leap: tune_options.MaxLeap = None,
+    end_on: tune_options.EndOn = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     tune: music.Tune = None,
     stop: Annotated[list[str] | None, _STOP] = None,
@@ -106,7 +115,8 @@ def plan_samples(
     A sample ends where the model ends it, at a --stop text, or after --length tokens. The prompt is part of
     what is written. Samples of text are separated by an empty line, or stand one a line if the model was
     trained on lines. Files that hold one tune are numbered: -o tune.mid gives tune-1.mid, tune-2.mid.
-    --regex, --lines and the like are on the whole text, the prompt included, and can be combined. With
+    --regex, --lines and the like are on the whole text, the prompt included, and can be combined;
+    --key, --bars and the like are on the whole tune. The bars of a tune add up unless --any is given. With
     --length 0 text goes on until the reader of the pipe, or Ctrl-C, ends it.
 
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
@@ -116,6 +126,7 @@ def plan_samples(
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
+    from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 
     artifact = require_task(load_artifact(model), "lm")
     chosen = choose_format(artifact.tokenizer, _wanted_format(form, as_json=as_json), output)
@@ -158,15 +169,30 @@ def plan_samples(
         ends=ends,
         acrostic=acrostic,
     )
-    given = _read_prompt(artifact.tokenizer, prompt, tune)
+    tune_rules = TuneRules(
+        valid=valid,
+        key=key,
+        meter=meter,
+        bars=bars,
+        scale=scale,
+        range=pitch_range,
+        max_leap=max_leap,
+        end_on=end_on,
+    )
+    tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
-    constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.limit, banned=banned)
+    over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)
+    over_tune, remark = constrain_tune(
+        tune_rules, tokenizer, prompt=given.ids.tolist(), length=config.limit, banned=banned
+    )
+    if remark:
+        notice(remark)
     return Run(
         artifact=artifact,
         config=config,
         prompt=given,
         form=chosen,
-        constraint=constraint,
+        constraint=over_tune if over_text is None else over_text,
         lookups=look_up(artifact, index, max_copy, mix_ngram),
         exact=exact,
         beam=search,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqgen.artifacts import Artifact
-    from seqgen.sampling.automata import Automaton
+    from seqgen.sampling.automata import Limits
     from seqgen.sampling.beam import BeamConfig
     from seqgen.sampling.engine import Event, SampleConfig, Sampler
     from seqgen.sampling.lookups import Lookups
@@ -51,7 +51,7 @@ class Run:
     config: "SampleConfig"
     prompt: "Prompt"
     form: "Format"
-    constraint: "Automaton | None"
+    constraint: "Limits | None"
     lookups: "Lookups"
     exact: bool
     beam: "BeamConfig | None"

@@ -48,12 +48,16 @@ def measures(piece: Piece) -> list[Measure]:
         measure = Measure(number, start, end, meter, start in edges, end in edges)
         if not found and measure.missing > 0 and lines:
             measure = replace(measure, number=0)
-        elif found and _completes(found[-1], measure):
+        elif found and not _is_second_half(found) and _completes(found[-1], measure):
             found[-1] = replace(found[-1], closes=True)
             measure = replace(measure, number=found[-1].number, opens=True)
         found.append(measure)
         number = measure.number + 1
     return found
+
+
+def _is_second_half(found: Sequence[Measure]) -> bool:
+    return len(found) > 1 and found[-2].number == found[-1].number
 
 
 def _completes(before: Measure, after: Measure) -> bool:

@@ -322,9 +322,10 @@ def bar_origins(piece: Piece) -> Iterator[tuple[Fraction, Fraction | None, Fract
     """Yield start and end of each stretch between bar lines, and the place from which its beats count.
 
     That place is the start, but lies before it where a bar is short at its beginning: at the start of a
-    piece and after a repeat sign. The last stretch has no end.
+    piece and after a repeat sign, where no ending begins. The last stretch has no end.
     """
-    starts = [(Fraction(0), True), *((bar.onset, ":" in bar.kind) for bar in piece.bars if bar.onset)]
+    lines = (bar for bar in piece.bars if bar.onset)
+    starts = [(Fraction(0), True), *((bar.onset, ":" in bar.kind and not bar.ending) for bar in lines)]
     ends = [*(start for start, _ in starts[1:]), None]
     for (start, may_be_short), end in zip(starts, ends, strict=True):
         meter = value_at(piece.meters, start)

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,34 @@ Ints = NDArray[np.int64]
 
 class TooLargeError(ValueError):
     """An automaton would have more than STATE_LIMIT states or EDGE_LIMIT edges."""
+
+
+class Limits(Protocol):
+    """What may be drawn, from a place to the next; what samplers and searches need of an automaton."""
+
+    @property
+    def begin(self) -> int:
+        """The place in which a sequence begins."""
+
+    @property
+    def concludes(self) -> bool:
+        """Whether the end takes over the probability of all that may not follow where a sequence may end."""
+
+    @property
+    def shortest(self) -> int | None:
+        """The length of the shortest sequence; None if there is none."""
+
+    def mask(self, place: int, left: int) -> NDArray[np.bool_]:
+        """Return which symbols may follow, (V,), so that `left` more are enough to come to an end."""
+
+    def may_end(self, place: int) -> bool:
+        """Return whether a sequence may end in a place."""
+
+    def advance(self, place: int, symbol: int) -> int:
+        """Return the place after a symbol, or DEAD if it may not follow."""
+
+    def tables(self, length: int) -> Constraint:
+        """Return what the sampling loop walks, for sequences of up to `length` tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +78,8 @@ class Automaton:
     targets: Ints
     accepting: NDArray[np.bool_]
     concludes: bool = False
+
+    begin = 0
 
     def __len__(self) -> int:
         """Return the number of states."""
@@ -87,6 +118,10 @@ class Automaton:
         allowed[self.labels[edges]] = near
         return allowed[self.kinds]
 
+    def may_end(self, state: int) -> bool:
+        """Return whether a sequence may end in a state."""
+        return bool(self.accepting[state])
+
     def advance(self, state: int, symbol: int) -> int:
         """Return the state after a symbol, or DEAD if it may not follow."""
         first, last = self.starts[state : state + 2]
@@ -120,11 +155,13 @@ class Automaton:
     def tables(self, length: int) -> Constraint:
         """Return what the sampling loop walks, for sequences of up to `length` tokens."""
         return Constraint(
-            kinds=self.kinds.astype(np.int32),
+            kinds=self.kinds.astype(np.int32)[None],
+            following=np.zeros((1, len(self.kinds)), np.int32),
             starts=self.starts,
             labels=self.labels.astype(np.int32),
-            targets=self.targets.astype(np.int32),
+            moves=self.targets - self.sources,
             distance=self.distance.astype(np.int32),
+            start=0,
             length=length,
             concludes=self.concludes,
         )

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from seqgen.data.tokenizers import EOS_ID
 from seqgen.errors import ConfigError
 from seqgen.kernels.decode import DecodeState
-from seqgen.sampling.automata import Automaton
+from seqgen.sampling.automata import Limits
 from seqgen.sampling.engine import Event, SampleConfig, Sampler, Teller
 from seqgen.sampling.filters import forbid_repeats
 from seqgen.sampling.ranking import check_length_penalty, penalised
@@ -120,7 +120,7 @@ def beam_search(
     beam: BeamConfig,
     *,
     prompt: Sequence[int] | NDArray[np.integer] = (),
-    constraint: Automaton | None = None,
+    constraint: Limits | None = None,
 ) -> Iterator[Event]:
     """Search, then yield the best sequences one after the other; fewer than wanted if there are no more.
 
@@ -165,13 +165,13 @@ class _Search:
         config: SampleConfig,
         beam: BeamConfig,
         prompt: NDArray[np.int64],
-        constraint: Automaton | None,
+        constraint: Limits | None,
     ) -> None:
         self._sampler, self._config, self._beam = sampler, config, beam
         self._prompt, self._constraint = prompt, constraint
         self._bias = sampler.bias(config).astype(np.float64)
         self._state = sampler.decoder.start([0] * beam.width, prompt)
-        self._groups = _groups(beam)
+        self._groups = _groups(beam, Hypothesis(place=constraint.begin if constraint else 0))
 
     def teller(self, number: int) -> Teller:
         """Return what tells the tokens of a sequence, and where a stop text ends it."""
@@ -247,7 +247,7 @@ class _Search:
         gains += self._bias
         if self._constraint is not None:
             allowed = self._constraint.mask(hypothesis.place, left)
-            allowed[EOS_ID] = self._constraint.accepting[hypothesis.place]
+            allowed[EOS_ID] = self._constraint.may_end(hypothesis.place)
             if self._constraint.concludes and allowed[EOS_ID]:
                 gains[EOS_ID] = np.logaddexp.reduce(gains[~allowed], initial=gains[EOS_ID])
             gains[~allowed] = -np.inf
@@ -271,12 +271,12 @@ class _Search:
         return teller.ended
 
 
-def _groups(beam: BeamConfig) -> list[_Group]:
+def _groups(beam: BeamConfig, first: Hypothesis) -> list[_Group]:
     """Divide the places of a beam as evenly as possible."""
     count = beam.n_best if beam.diversity else 1
     places = np.array_split(np.arange(beam.width), count)
     wanted = 1 if beam.diversity else beam.n_best
-    return [_Group(int(part[0]), len(part), wanted, [Hypothesis()], []) for part in places]
+    return [_Group(int(part[0]), len(part), wanted, [first], []) for part in places]
 
 
 def _log_softmax(logits: Scores) -> Scores:

@@ -22,7 +22,7 @@ from seqgen.kernels.copying import STUCK
 from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
-from seqgen.sampling.automata import Automaton
+from seqgen.sampling.automata import Limits
 from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 from seqgen.sampling.stops import Drawn, StopWatch
 
@@ -187,7 +187,7 @@ class Sampler:
         config: SampleConfig,
         *,
         prompt: Sequence[int] | NDArray[np.integer] = (),
-        constraint: Automaton | None = None,
+        constraint: Limits | None = None,
         lookups: Lookups = NO_LOOKUPS,
         batch_size: int = BATCH_SIZE,
         threads: int | None = None,
@@ -197,7 +197,7 @@ class Sampler:
         Args:
             config: What to sample.
             prompt: Token ids that every sequence goes on from; they are not yielded.
-            constraint: What may be drawn after the prompt; see `Automaton.after`.
+            constraint: What may be drawn after the prompt; see `Limits`.
             lookups: What is looked up in a corpus, of the same vocabulary.
             batch_size: How many sequences advance together; never changes a result.
             threads: How many threads share them; all cores if not given.
@@ -219,7 +219,7 @@ class Sampler:
                     raise ConfigError(lookups.told_cornered(event.sequence))
                 yield event
 
-    def check(self, config: SampleConfig, constraint: Automaton | None) -> None:
+    def check(self, config: SampleConfig, constraint: Limits | None) -> None:
         """Refuse what cannot be sampled; for errors see `generate`."""
         if config.stop and self.tokenizer.modality != "text":
             raise ConfigError("--stop: this model makes music, which has no text to stop at")

@@ -25,6 +25,7 @@ def test_bars_are_numbered_from_one_after_a_pickup():
 def test_both_halves_of_a_divided_bar_have_one_number():
     found = measures(tune("G | CDEF | C3 :| G | CDEF | C3 |]"))
     assert [bar.number for bar in found] == [0, 1, 2, 2, 3, 4]
+    assert [bar.number for bar in measures(tune("GA | CD :| GA | CD |]"))] == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,10 @@ def test_notes_of_a_usual_triplet_cost_no_durations():
             "M:4/4\nK:C\nEF GABc|CDEF GABc|",
             "E4 F4 Beat_2 G4 A4 B4 C5 Bar_| C4 D4 E4 F4 Beat_2 G4 A4 B4 C5 Bar_|",
         ),
+        (
+            "M:4/4\nL:1/4\nK:C\nCDEF|1GAB:|2GAB|]",  # the second ending is no pick-up
+            "C4 D4 Beat_2 E4 F4 Bar_| Ending_1 G4 A4 Beat_2 B4 Bar_:| Ending_2 G4 A4 Beat_2 B4 Bar_|]",
+        ),
         ("M:none\nK:C\nCDEFGABc|", "C4 D4 E4 F4 G4 A4 B4 C5 Bar_|"),
     ],
 )

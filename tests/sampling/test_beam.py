@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -7,10 +8,12 @@ from seqgen.errors import ConfigError
 from seqgen.sampling.automata import DEAD
 from seqgen.sampling.beam import BeamConfig, beam_search
 from seqgen.sampling.constraints import TextRules, constrain
+from seqgen.sampling.counting import Reader
 from seqgen.sampling.engine import SampleConfig, Sampler, collect
 from seqgen.sampling.ranking import penalised
 from tests.kernels.plain_decode import PlainDecoder, random_weights
 from tests.sampling.models import char_tokenizer, spelling_weights, write_model
+from tests.sampling.test_counting import is_right, letters_then_stops
 
 EOS = 0
 TINY = char_tokenizer("ab.")  # 5 tokens with <eos> and <unk>
@@ -236,3 +239,18 @@ def test_what_shapes_a_draw_is_refused(tiny, settings, message):
 def test_a_search_that_makes_no_sense_is_refused(values, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         BeamConfig(**values)
+
+
+def test_a_wide_beam_obeys_an_automaton_that_counts_and_finds_the_likeliest(tiny):
+    whole, length = letters_then_stops(), 5
+    tables = whole.reader.kinds, whole.reader.following
+    limits = replace(whole, reader=Reader(*(np.insert(table, 1, 0, axis=1) for table in tables)))
+
+    def letters(tokens):
+        return [token - 1 for token in without_eos(tokens)]
+
+    allowed = [(tokens, score) for tokens, score in every_sequence(tiny, length) if is_right(letters(tokens))]
+    sampler = Sampler(tiny, exact=True)
+    found = searched(sampler, 400, constraint=limits, n_best=3, settings={"length": length})
+    best = sorted(allowed, key=lambda one: -one[1])[:3]
+    assert [sample.tokens for sample in found] == [without_eos(tokens) for tokens, _ in best]
