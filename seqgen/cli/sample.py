@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seqgen.music.pieces import Piece
     from seqgen.music.write import TuneForm
     from seqgen.sampling.automata import Automaton
-    from seqgen.sampling.engine import Event, Sample, SampleConfig
+    from seqgen.sampling.engine import Event, Sample, SampleConfig, Sampler
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
 
@@ -82,6 +82,9 @@ def sample(
     acrostic: options.Acrostic = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     tune: music.Tune = None,
+    fix: music.Fix = None,
+    infill: music.Infill = None,
+    candidates: music.Candidates = 16,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
     form: Annotated[FormatName | None, _FORMAT] = None,
@@ -112,8 +115,9 @@ def sample(
     config = SampleConfig(
         count=count,
         length=_default_length(chosen) if length is None else length,
-        temperature=temperatures[0],
-        final_temperature=temperatures[1],
+        temperature=temperatures.first,
+        final_temperature=temperatures.last,
+        kind_temperatures=temperatures.by_kind,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
@@ -136,6 +140,13 @@ def sample(
         ends=ends,
         acrostic=acrostic,
     )
+    if fix or infill:
+        task = music.Task(prompt, tune, fix, infill, candidates)
+        varied = music.vary(artifact.tokenizer, task)
+        config = music.long_enough(config, varied)
+        run = _Run(artifact, config, varied.prompt, chosen, varied.constraint, exact=exact)
+        replace(run, candidates=candidates if infill else 0).write(output)
+        return
     given = _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     constraint = constrain(rules, artifact.tokenizer, prompt=given.text, length=config.length, banned=banned)
@@ -204,6 +215,8 @@ class _Run:
     form: "Format"
     constraint: "Automaton | None"
     exact: bool
+    candidates: int = 0
+    """How many to draw for each sample, of which what follows fits one best; 0 for no choice."""
 
     def write(self, output: Path | None) -> None:
         from seqgen.kernels.jit import telling_of_compilation
@@ -212,7 +225,7 @@ class _Run:
 
         sampler = Sampler(self.artifact, exact=self.exact)
         with telling_of_compilation(lambda: notice("compiling the sampler (first run on this machine)")):
-            events = sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
+            events = self._events(sampler)
             if self.form in ONE_TUNE_A_FILE:
                 self._write_files(events, self.form, output)
             elif self.form == "abc":
@@ -221,6 +234,14 @@ class _Run:
                 self._write_text(events, output)
             else:
                 self._write_lines(events, output)
+
+    def _events(self, sampler: "Sampler") -> "Iterator[Event]":
+        if self.candidates and self.constraint is not None:
+            from seqgen.sampling.varying import Variation, fill
+
+            variation = Variation(self.prompt, self.constraint)
+            return fill(sampler, self.config, variation, candidates=self.candidates)
+        return sampler.generate(self.config, prompt=self.prompt.ids, constraint=self.constraint)
 
     def _write_text(self, events: "Iterable[Event]", output: Path | None) -> None:
         from seqgen.sampling.outputs import text_pieces
@@ -284,8 +305,11 @@ class _Run:
             number = sample.sequence + 1
             cut += sample.reason == "length"
             numbered_title = f"{title}, tune {number}" if self.config.count > 1 else title
-            begin = self.prompt.names
-            yield number, make_piece(self.artifact.tokenizer, sample.tokens, numbered_title, begin=begin)
+            begin, end = self.prompt.names, self.prompt.rest
+            yield (
+                number,
+                make_piece(self.artifact.tokenizer, sample.tokens, numbered_title, begin=begin, end=end),
+            )
         if cut:
             notice(f"{cut} of {self.config.count} tunes were cut at --length {self.config.length}")
 
