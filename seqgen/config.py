@@ -49,7 +49,7 @@ class VocabConfig(_Strict):
     max_size: PositiveInt | None = None
     """Most tokens to keep; for subwords the size to train (8,000 when not given)."""
     subword: Literal["unigram", "bpe"] = "unigram"
-    notes: Literal["auto", "melody", "remi"] = "auto"
+    notes: Literal["auto", "melody", "remi", "tsd", "midilike", "structured"] = "auto"
     """The note encoding; `auto` is `melody` where nearly every piece is a single line, else `remi`."""
 
 

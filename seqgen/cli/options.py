@@ -22,7 +22,7 @@ MaxSize = Annotated[int | None, typer.Option(help="Most tokens; for subwords 800
 Lowercase = Annotated[bool | None, typer.Option("--lowercase", help="Read all letters as lower case.")]
 Normalize = Annotated[str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")]
 Subword = Annotated[str | None, typer.Option(help="unigram or bpe.")]
-Notes = Annotated[str | None, typer.Option(help="auto, melody or remi: how notes are written.")]
+Notes = Annotated[str | None, typer.Option(help="auto, melody, remi, tsd, midilike or structured.")]
 
 
 def parse_shares(text: str | None) -> list[float] | None:

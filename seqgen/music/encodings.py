@@ -15,7 +15,7 @@ class NoteEncoding(Protocol):
 
     @property
     def name(self) -> str:
-        """`melody` or `remi`."""
+        """`melody`, `remi`, `tsd`, `midilike` or `structured`."""
 
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of a piece; TokenError if it does not suit the encoding."""
@@ -38,15 +38,14 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
     """
     if name == "melody" and not parameters:
         return MelodyEncoding()
-    if name == "remi":
-        from seqgen.music.remi import RemiEncoding
+    if name in ("remi", "tsd", "midilike", "structured"):
+        from seqgen.music.midi_tokens import FAMILIES
 
-        return RemiEncoding.build(parameters or {})
-    raise TokenError(
-        f"note encoding {name} with parameters {dict(parameters or {})}: known are melody and remi"
-    )
+        return FAMILIES[name].build(parameters or {})
+    known = "melody, remi, tsd, midilike and structured"
+    raise TokenError(f"note encoding {name} with parameters {dict(parameters or {})}: known are {known}")
 
 
 def count_notes(tokens: Sequence[str]) -> int:
-    """Count the notes among tokens of either encoding; rests do not count."""
-    return sum(token.startswith(("Pitch_", "PitchDrum_")) for token in tokens)
+    """Count the notes among tokens of any encoding; rests do not count."""
+    return sum(token.startswith(("Pitch_", "PitchDrum_", "NoteOn_", "DrumOn_")) for token in tokens)

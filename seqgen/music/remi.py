@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from seqgen.errors import TokenError
 from seqgen.music.midi import piece_of_score, score_of_piece
@@ -31,10 +31,12 @@ class RemiEncoding:
     slowest_bpm: int = 30
     fastest_bpm: int = 300
 
-    name = "remi"
+    name: ClassVar[str] = "remi"
+    family: ClassVar[str] = "REMI"
+    """MidiTok's class."""
 
     @classmethod
-    def build(cls, parameters: Mapping[str, Any]) -> "RemiEncoding":
+    def build(cls, parameters: Mapping[str, Any]) -> Self:
         """Build it from what `parameters` returned.
 
         Raises:
@@ -42,7 +44,9 @@ class RemiEncoding:
         """
         known = {field.name for field in fields(cls)}
         if not set(parameters) <= known or not all(isinstance(v, int) and v > 0 for v in parameters.values()):
-            raise TokenError(f"remi encoding with {dict(parameters)}: known are {', '.join(sorted(known))}")
+            raise TokenError(
+                f"{cls.name} encoding with {dict(parameters)}: known are {', '.join(sorted(known))}"
+            )
         return cls(**parameters)
 
     def parameters(self) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def _midi_tok() -> Any:
 def _tokenizer(encoding: RemiEncoding) -> Any:
     miditok = _midi_tok()
     beats = {4: range(1, 13), 8: range(1, 16), 16: range(1, 16)}
-    return miditok.REMI(
+    return getattr(miditok, encoding.family)(
         miditok.TokenizerConfig(
             pitch_range=(0, 127),
             drums_pitch_range=(0, 127),

@@ -46,6 +46,10 @@ def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept) -> Variation:
     whole = encode_tune(tokenizer, piece)
     names, known = whole.names, tokenizer.tokens
     if kept == "rhythm":
+        if not any(name.startswith("Pitch_") for name in names):
+            raise ConfigError(
+                "--fix rhythm: the tokens of this model's encoding, or of the tune, name no pitches"
+            )
         _require_known(tokenizer, whole, [name for name in names if not name.startswith("Pitch_")])
         empty = replace(whole, ids=whole.ids[:0], names=(), remarks=())
         return Variation(empty, rhythm_of(known, names))
