@@ -22,7 +22,10 @@ MaxSize = Annotated[int | None, typer.Option(help="Most tokens; for subwords 800
 Lowercase = Annotated[bool | None, typer.Option("--lowercase", help="Read all letters as lower case.")]
 Normalize = Annotated[str | None, typer.Option(help="nfc or none: Unicode form; nfc unless given.")]
 Subword = Annotated[str | None, typer.Option(help="unigram or bpe.")]
-Notes = Annotated[str | None, typer.Option(help="auto, melody, remi or chorale: how notes are written.")]
+Notes = Annotated[
+    str | None,
+    typer.Option(help="How notes are written: auto, melody, chorale, remi, tsd, midilike, structured."),
+]
 Grid = Annotated[int | None, typer.Option(help="Times a quarter that remi and chorale tell apart.")]
 
 Transpose = Annotated[

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -93,6 +94,9 @@ def plan_samples(
     end_on: tune_options.EndOn = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     tune: music.Tune = None,
+    fix: music.Fix = None,
+    infill: music.Infill = None,
+    candidates: music.Candidates = 16,
     stop: Annotated[list[str] | None, _STOP] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same bytes; else random.")] = None,
     best_of: options.BestOf = 1,
@@ -126,6 +130,7 @@ def plan_samples(
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
+    from seqgen.sampling.prompts import NO_PROMPT
     from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 
     artifact = require_task(load_artifact(model), "lm")
@@ -145,8 +150,9 @@ def plan_samples(
     config = SampleConfig(
         count=count,
         length=length,
-        temperature=temperatures[0],
-        final_temperature=temperatures[1],
+        temperature=temperatures.first,
+        final_temperature=temperatures.last,
+        kind_temperatures=temperatures.by_kind,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
@@ -179,20 +185,12 @@ def plan_samples(
         max_leap=max_leap,
         end_on=end_on,
     )
-    tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
-    banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
-    over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)
-    over_tune, remark = constrain_tune(
-        tune_rules, tokenizer, prompt=given.ids.tolist(), length=config.limit, banned=banned
-    )
-    if remark:
-        notice(remark)
-    return Run(
+    run = Run(
         artifact=artifact,
         config=config,
-        prompt=given,
+        prompt=NO_PROMPT,
         form=chosen,
-        constraint=over_tune if over_text is None else over_text,
+        constraint=None,
         lookups=look_up(artifact, index, max_copy, mix_ngram),
         exact=exact,
         beam=search,
@@ -201,6 +199,17 @@ def plan_samples(
         batch_size=batch_size,
         name=model.resolve().name,
     )
+    if fix or infill:
+        return music.varied(run, music.Task(prompt, tune, fix, infill, candidates))
+    tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
+    banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
+    over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)
+    over_tune, remark = constrain_tune(
+        tune_rules, tokenizer, prompt=given.ids.tolist(), length=config.limit, banned=banned
+    )
+    if remark:
+        notice(remark)
+    return replace(run, prompt=given, constraint=over_tune if over_text is None else over_text)
 
 
 @wraps(plan_samples)

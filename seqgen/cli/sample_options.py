@@ -1,7 +1,7 @@
 """The options of `seqgen sample` that shape what is drawn, and how their values are read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from seqgen.sampling.beam import BeamConfig
 
 Temperature = Annotated[
-    str, typer.Option(help="Sharper below 1, flatter above; 0 is greedy; 1.2:0.7 goes from one to the other.")
+    str,
+    typer.Option(
+        help="Sharper below 1, flatter above; 0 is greedy; 1.2:0.7 on the way; pitch=1.1,duration=0.7."
+    ),
 ]
 MinP = Annotated[float, typer.Option(help="Leave out tokens below this share of the likeliest one's chance.")]
 Typical = Annotated[float, typer.Option(help="Choose among the most typical with this share of probability.")]
@@ -53,17 +56,30 @@ Interactive = Annotated[
 Acrostic = Annotated[str | None, typer.Option(help="The first letters of the lines spell this.")]
 
 
-def parse_temperature(text: str) -> tuple[float, float | None]:
-    """Read a temperature, or two between which it goes.
+class Temperatures(NamedTuple):
+    """The temperature of the first token, of the last if it changes, and of tokens of some kinds."""
+
+    first: float
+    last: float | None
+    by_kind: dict[str, float]
+
+
+def parse_temperature(text: str) -> Temperatures:
+    """Read a temperature, two between which it goes, or some by kind of token: 0.9,pitch=1.1.
 
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If it is none of these.
     """
-    first, colon, last = text.partition(":")
+    items = text.split(",")
+    plain = "1" if "=" in items[0] else items.pop(0)
+    first, colon, last = plain.partition(":")
     try:
-        return float(first), float(last) if colon else None
+        named = [(kind.strip().lower(), float(value)) for kind, _, value in (i.partition("=") for i in items)]
+        return Temperatures(float(first), float(last) if colon else None, dict(named))
     except ValueError:
-        raise ConfigError(f"--temperature {text}: a number, or two such as 1.2:0.7") from None
+        raise ConfigError(
+            f"--temperature {text}: a number, two such as 1.2:0.7, or by kind such as pitch=1.1,duration=0.7"
+        ) from None
 
 
 def search_config(

@@ -45,6 +45,7 @@ class Run:
         length_penalty: By which candidates are compared.
         batch_size: How many sequences advance together; never changes a sample.
         name: Of the model, in the titles of tunes.
+        fillings: How many to draw for bars of a tune, of which what follows fits one best; 0 for none.
     """
 
     artifact: "Artifact"
@@ -59,6 +60,7 @@ class Run:
     length_penalty: float
     batch_size: int
     name: str
+    fillings: int = 0
 
     @cached_property
     def sampler(self) -> "Sampler":
@@ -83,6 +85,7 @@ class Run:
         from seqgen.sampling.engine import MAX_SEED
         from seqgen.sampling.lookups import NO_LOOKUPS
         from seqgen.sampling.ranking import best_of
+        from seqgen.sampling.varying import Variation, fill
 
         if self.beam:
             if self.lookups is not NO_LOOKUPS:
@@ -90,6 +93,9 @@ class Run:
             return beam_search(
                 self.sampler, self.config, self.beam, prompt=prompt, constraint=self.constraint
             )
+        if self.fillings and self.constraint is not None:
+            variation = Variation(self.prompt, self.constraint)
+            return fill(self.sampler, self.config, variation, candidates=self.fillings)
         count = self.config.count and self.config.count * self.candidates
         config = replace(self.config, count=count, seed=(self.config.seed + turn) & MAX_SEED)
         events = self.sampler.generate(

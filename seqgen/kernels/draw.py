@@ -21,6 +21,7 @@ UNIT = np.float32(2**40)  # in which weights, at most 1, are counted
 NO_BITS, ONE_BITS = np.int32(0), np.int32(0x3F800000)  # of the float32 values 0 and 1
 LEAST = np.int32(-(2**31))
 FORBIDDEN = np.float32(-np.inf)
+ALIKE = np.zeros(0, np.float32)
 BROKEN = -2  # drawn in place of a token when the logits are not numbers
 
 
@@ -41,6 +42,7 @@ class DrawRule(NamedTuple):
         ngram: No run of so many tokens comes twice; 0 allows it.
         slope: What each step adds to the temperature, for `slope_steps` steps.
         slope_steps: After these the temperature stays.
+        relative: Divides the temperature for each token, (V,); ALIKE if it is the same for all.
     """
 
     temperature: float
@@ -56,6 +58,7 @@ class DrawRule(NamedTuple):
     ngram: int = 0
     slope: float = 0.0
     slope_steps: int = 0
+    relative: NDArray[np.float32] = ALIKE
 
     @property
     def looks_back(self) -> bool:
@@ -174,8 +177,12 @@ def _weigh(weights: Any, temperature: Any, rule: Any) -> None:
     """Turn scores into e**(score / temperature), relative to the largest, and 0 where filtered out."""
     sharpness = np.float32(1.0 / temperature)
     top = largest(weights)
-    for i in range(len(weights)):
-        weights[i] = exp((weights[i] - top) * sharpness)
+    if len(rule.relative):
+        for i in range(len(weights)):
+            weights[i] = exp((weights[i] - top) * (sharpness * rule.relative[i]))
+    else:
+        for i in range(len(weights)):
+            weights[i] = exp((weights[i] - top) * sharpness)
     if 0 < rule.top_k < len(weights):
         _drop_below(weights, weights, _top_k_threshold(weights, rule.top_k))
     if rule.top_p < 1.0:

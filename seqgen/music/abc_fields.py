@@ -98,7 +98,7 @@ def transposes(text: str) -> bool:
 
 
 def read_meter(text: str) -> Meter | None:
-    """Read an M: field: `6/8`, `C`, `C|`, `2+3/8`, `(2+3+2)/8`, `none`."""
+    """Read an M: field: `6/8`, `C`, `C|`, `2+3/8`, `(2+3+2)/8`, `none`, or a number alone, of halves."""
     text = text.strip()
     if not text or text.lower().startswith(("none", "frei")):  # "frei" is the Essen collection's word for it
         return None
@@ -107,8 +107,10 @@ def read_meter(text: str) -> Meter | None:
     if text in ("C|", "c|"):
         return Meter(2, 2)
     beats, slash, unit = re.sub(r"[\s()]", "", text).partition("/")
+    if not slash:
+        unit = "2"  # as abcm2ps has it
     sums = beats.split("+")
-    if not (slash and all(part.isascii() and part.isdigit() and len(part) < 4 for part in [*sums, unit])):
+    if not all(part.isascii() and part.isdigit() and len(part) < 4 for part in [*sums, unit]):
         raise ValueError(f"unknown meter {text[:20]!r}")
     try:
         return parse_meter(f"{sum(map(int, sums))}/{int(unit)}")

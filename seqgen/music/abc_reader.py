@@ -341,6 +341,12 @@ class _Tune:
     def _on_overlay(self, token: re.Match[str]) -> None:
         self.voice.overlay()
 
+    def _on_overlay_open(self, token: re.Match[str]) -> None:
+        self.voice.open_overlay()
+
+    def _on_overlay_close(self, token: re.Match[str]) -> None:
+        self.voice.close_overlay()
+
     def _on_grace(self, token: re.Match[str]) -> None:
         self.omit("grace notes", len(GRACE_NOTE.findall(token["graces"])))
 

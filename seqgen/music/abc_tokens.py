@@ -28,6 +28,8 @@ TOKEN = re.compile(
     | (?P<colon>:(?P<closes>\s*(?:"[^"]*")?\s*\[?\|[|\]]*)?)
     | (?P<mail>=(?:20)?\s*$)
     | (?P<bars>[ZX](?P<count>\d*))
+    | (?P<overlay_open>\(&)
+    | (?P<overlay_close>&\))
     | (?P<overlay>&)
     | (?P<ornament>[.~H-Yh-w])
     | (?P<newline>!)

@@ -102,6 +102,7 @@ class Voice:
         self._signature = signature(KeyField(None))
         self._accidentals: dict[object, int] = {}
         self._bar_start = self._longest = Fraction(0)
+        self._overlay: tuple[Fraction, Fraction] | None = None  # an overlay of bars: its start and end so far
 
     def copy(self) -> "Voice":
         """Return a voice of its own with the same settings and no music yet."""
@@ -200,12 +201,30 @@ class Voice:
         return self.pending is None and self.time == self._bar_start
 
     def overlay(self) -> None:
-        """Go back to the start of the bar for a further line of notes."""
+        """Go back to the start of the bar, or of an open overlay of bars, for a further line of notes."""
         self.flush()
-        self._longest = max(self._longest, self.time)
+        if self._overlay is None:
+            self._longest = max(self._longest, self.time)
+        else:
+            start, end = self._overlay
+            self._overlay = start, max(end, self.time)
+            self._bar_start = self._longest = start
         self.time = self._bar_start
         self.previous = self.group = None
         self._accidentals.clear()
+
+    def open_overlay(self) -> None:
+        """Remember this place, to which overlays go back until `close_overlay`."""
+        self.flush()
+        self._overlay = self.time, self.time
+
+    def close_overlay(self) -> None:
+        """Go on after the longest line of an overlay."""
+        if self._overlay is None:
+            raise ValueError("&) without (& before it")
+        self.flush()
+        self.time = max(self.time, self._overlay[1])
+        self._overlay = None
 
     def build_notes(self) -> list[Note]:
         """Return its notes and rests, ordered."""

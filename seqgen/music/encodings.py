@@ -16,7 +16,7 @@ class NoteEncoding(Protocol):
 
     @property
     def name(self) -> str:
-        """`melody`, `remi` or `chorale`."""
+        """`melody`, `chorale`, `remi`, `tsd`, `midilike` or `structured`."""
 
     @property
     def voices(self) -> int:
@@ -46,20 +46,18 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
     """
     if name == "melody" and not parameters:
         return MelodyEncoding()
-    if name == "remi":
-        from seqgen.music.remi import RemiEncoding
+    if name in ("remi", "tsd", "midilike", "structured"):
+        from seqgen.music.midi_tokens import FAMILIES
 
-        return RemiEncoding.build(parameters or {})
+        return FAMILIES[name].build(parameters or {})
     if name == "chorale":
         from seqgen.music.chorale import ChoraleEncoding
 
         return ChoraleEncoding.build(parameters or {})
-    raise TokenError(
-        f"note encoding {name} with parameters {dict(parameters or {})}: known are melody, which has none, "
-        "remi and chorale"
-    )
+    known = "melody, which has none, chorale, remi, tsd, midilike and structured"
+    raise TokenError(f"note encoding {name} with parameters {dict(parameters or {})}: known are {known}")
 
 
 def count_notes(tokens: Sequence[str]) -> int:
     """Count the notes among tokens of any encoding; rests do not count."""
-    return sum(token.startswith(("Pitch_", "PitchDrum_")) for token in tokens)
+    return sum(token.startswith(("Pitch_", "PitchDrum_", "NoteOn_", "DrumOn_")) for token in tokens)

@@ -38,8 +38,8 @@ class IntervalReader:
         self._rhythm = np.array([_RHYTHM.index(kind) if kind in _RHYTHM else -1 for kind in kinds])
         self._kinds[0], self._kinds[1] = _EOS, _UNKNOWN
         for number, (kind, token) in enumerate(zip(kinds, tokens, strict=True)):
-            if kind in ("Pitch", "PitchDrum"):
-                self._kinds[number] = _PITCH if kind == "Pitch" else _DRUM
+            if kind in ("Pitch", "PitchDrum", "NoteOn", "DrumOn"):
+                self._kinds[number] = _PITCH if kind in ("Pitch", "NoteOn") else _DRUM
                 self._values[number] = _midi(token.partition("_")[2])
             elif kind == "Rest":
                 self._kinds[number] = _REST

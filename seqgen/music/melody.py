@@ -130,7 +130,7 @@ def _encode(piece: Piece) -> Iterator[str]:
     yield f"Key_{_name(value_at(piece.keys, _START))}"
     yield f"Meter_{_name(value_at(piece.meters, _START))}"
     yield f"Unit_{unit}"
-    marks, beats = _marks(piece), _beats(piece)
+    marks, beats = _marks(piece), beat_numbers(piece)
     usual, left, passed = unit, 0, 0
     for note in notes:
         while passed < len(marks) and marks[passed][0] <= note.onset:
@@ -153,7 +153,7 @@ def _encode(piece: Piece) -> Iterator[str]:
         yield token
 
 
-def _beats(piece: Piece) -> dict[Fraction, int]:
+def beat_numbers(piece: Piece) -> dict[Fraction, int]:
     """Number the places at which a group of notes begins within a bar; the second group is number 2."""
     beats = {}
     for start, end, origin in bar_origins(piece):
@@ -201,7 +201,7 @@ class _Melody:
         self._may_tie = False
 
     def read(self, token: str) -> None:
-        kind, value = _parse(token)
+        kind, value = parse_token(token)
         if kind in ("Pitch", "Rest"):
             self._add(value)
         elif kind == "Duration":
@@ -254,7 +254,7 @@ class _Melody:
 
 
 @lru_cache(maxsize=4096)
-def _parse(token: str) -> tuple[str, Any]:
+def parse_token(token: str) -> tuple[str, Any]:
     """Return type and value of a token; the type is empty where it is none of a melody."""
     kind, _, text = token.partition("_")
     try:

@@ -19,6 +19,7 @@ FRAME_SUFFIXES = frozenset({".json"})
 MUSIC_SUFFIXES = ABC_SUFFIXES | MIDI_SUFFIXES | SCORE_SUFFIXES
 
 _TUNE = re.compile(r"X:")
+_TUNE_FIELD = re.compile(r"[KMLT]:")
 _FILE_FIELD = re.compile(r"[A-Z]:|%%")
 
 
@@ -95,7 +96,7 @@ def _split_abc(path: Path) -> list[MusicUnit]:
         text = data.decode("latin-1")
     lines = re.split(r"\r\n|\n|\r", text)
     starts = [number for number, line in enumerate(lines) if _TUNE.match(line)]
-    if not starts and any(line.startswith("K:") for line in lines):
+    if not starts and any(_TUNE_FIELD.match(line) for line in lines):
         starts = [0]
     if not starts:
         raise CorpusError(f"{path}: no tune: an ABC tune begins with a line such as X:1")

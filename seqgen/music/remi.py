@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from seqgen.errors import TokenError
 from seqgen.music.midi import piece_of_score, score_of_piece
@@ -38,11 +38,13 @@ class RemiEncoding:
     slowest_bpm: int = 30
     fastest_bpm: int = 300
 
-    name = "remi"
-    voices = 1
+    name: ClassVar[str] = "remi"
+    family: ClassVar[str] = "REMI"
+    """MidiTok's class."""
+    voices: ClassVar[int] = 1
 
     @classmethod
-    def build(cls, parameters: Mapping[str, Any]) -> "RemiEncoding":
+    def build(cls, parameters: Mapping[str, Any]) -> Self:
         """Build it from what `parameters` returned.
 
         Raises:
@@ -50,7 +52,9 @@ class RemiEncoding:
         """
         known = {field.name for field in fields(cls)}
         if not set(parameters) <= known or not all(isinstance(v, int) and v > 0 for v in parameters.values()):
-            raise TokenError(f"remi encoding with {dict(parameters)}: known are {', '.join(sorted(known))}")
+            raise TokenError(
+                f"{cls.name} encoding with {dict(parameters)}: known are {', '.join(sorted(known))}"
+            )
         return cls(**parameters)
 
     def parameters(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _midi_tok() -> Any:
 @lru_cache(maxsize=4)
 def _tokenizer(encoding: RemiEncoding) -> Any:
     miditok = _midi_tok()
-    return miditok.REMI(
+    return getattr(miditok, encoding.family)(
         miditok.TokenizerConfig(
             pitch_range=(0, 127),
             drums_pitch_range=(0, 127),

@@ -7,6 +7,7 @@ played, not written (with velocities and without bar lines), is first put into b
 import io
 import zipfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Literal, get_args
 
 from seqgen.music.pieces import Piece
@@ -52,11 +53,14 @@ def write_abc(pieces: Iterable[Piece], *, first: int = 1) -> str:
 
 
 def write_midi(piece: Piece) -> bytes:
-    """Write a piece as a Standard MIDI File, repeats played out and ties joined."""
+    """Write a piece as a Standard MIDI File, repeats played out; a lone part has the title."""
     from seqgen.music.midi import score_of_piece
     from seqgen.music.playback import unfold
 
-    return bytes(score_of_piece(unfold(piece)).dumps_midi())
+    parts = piece.parts
+    if len(parts) == 1 and not parts[0].name:  # the name of the first track is that of the sequence
+        parts = (replace(parts[0], name=piece.title),)
+    return bytes(score_of_piece(unfold(replace(piece, parts=parts))).dumps_midi())
 
 
 def write_musicxml(piece: Piece) -> str:

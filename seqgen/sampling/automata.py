@@ -7,7 +7,7 @@ states everywhere are of one kind, and edges are kept by kind: tables for thousa
 Sizes: V symbols, K kinds, S states, E edges. State 0 is where a sequence begins.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
@@ -198,6 +198,39 @@ def make_automaton(
     kept = useful[sources] & useful[targets]
     edges = (renumbered[sources[kept]], labels[kept], renumbered[targets[kept]])
     return _merge_kinds(kinds, _merge_states(_sorted(kinds, *edges, accepting[order])))
+
+
+def explore(
+    kinds: Ints,
+    start: Hashable,
+    follow: Callable[..., Iterable[tuple[int, Hashable]]],
+    may_end: Callable[..., bool],
+) -> Automaton:
+    """Make the automaton of all states that can be reached.
+
+    Args:
+        kinds: The kind of each symbol, (V,).
+        start: Where sequences begin.
+        follow: Returns the kinds that may follow in a state, each with the state after it.
+        may_end: Tells whether a sequence may end in a state.
+
+    Raises:
+        TooLargeError: If there are too many states.
+    """
+    numbers: dict[Hashable, int] = {start: 0}
+    reached: list[Hashable] = [start]
+    edges: list[tuple[int, int, int]] = []
+    for number, state in enumerate(reached):  # which grows on the way
+        for label, target in follow(state):
+            if target not in numbers:
+                numbers[target] = len(reached)
+                reached.append(target)
+            edges.append((number, label, numbers[target]))
+        if len(reached) > STATE_LIMIT:
+            raise TooLargeError
+    accepting = np.array([may_end(state) for state in reached], np.bool_)
+    sources, labels, targets = np.array(edges, np.int64).reshape(-1, 3).T
+    return make_automaton(kinds, sources, labels, targets, accepting)
 
 
 def nothing(num_symbols: int) -> Automaton:

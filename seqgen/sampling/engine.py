@@ -20,9 +20,10 @@ from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels.constraint import FREE, Constraint
 from seqgen.kernels.copying import STUCK
 from seqgen.kernels.decode import ENDED, NO_PAST, Decoder, DecodeState
-from seqgen.kernels.draw import DrawRule
+from seqgen.kernels.draw import ALIKE, DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Limits
+from seqgen.sampling.kinds import relative_sharpness
 from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 from seqgen.sampling.stops import Drawn, StopWatch
 
@@ -53,6 +54,7 @@ class SampleConfig:
         penalty_window: How many of the last tokens the penalties look at; 0 is all.
         no_repeat_ngram: No run of so many tokens comes twice; 0 allows it.
         bias: What is added to the logits of some tokens; -inf forbids them.
+        kind_temperatures: Temperatures in place of `temperature` for tokens of some kinds of a music model.
         stop: Texts that end a sequence and are not shown.
         seed: Decides every draw, together with the number of the sequence and the step.
 
@@ -75,6 +77,7 @@ class SampleConfig:
     penalty_window: int = 0
     no_repeat_ngram: int = 0
     bias: Mapping[int, float] = field(default_factory=dict)
+    kind_temperatures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(self.count is None or self.count >= 1, f"--count {self.count}: at least 1")
@@ -85,6 +88,11 @@ class SampleConfig:
         )
         for temperature in (self.temperature, self.final_temperature or 0.0):
             _require(0 <= temperature < float("inf"), f"--temperature {temperature}: 0 or more")
+        if self.kind_temperatures:
+            least = min(self.temperature, *self.kind_temperatures.values())
+            largest = max(self.kind_temperatures.values())
+            _require(least > 0 and largest < float("inf"), "--temperature by kind: all are more than 0")
+            _require(self.final_temperature is None, "--temperature by kind: it does not change on the way")
         _require(self.top_k >= 0, f"--top-k {self.top_k}: 0 (all) or more")
         _require(0 < self.top_p <= 1, f"--top-p {self.top_p}: more than 0, at most 1")
         _require(0 <= self.min_p <= 1, f"--min-p {self.min_p}: 0 (all) to 1")
@@ -251,6 +259,22 @@ class Sampler:
         except FloatingPointError as error:
             raise self.diverged(str(error)) from error
 
+    def logprobs(
+        self, prompt: Sequence[int] | NDArray[np.integer], rows: Sequence[Sequence[int]]
+    ) -> list[NDArray[np.float64]]:
+        """Return the log-probability (nats) of every token of some rows, each read after the prompt."""
+        state = self._decoder.start(range(len(rows)), np.asarray(prompt, np.int64))
+        tokens = np.full((len(rows), max(map(len, rows))), EOS_ID)
+        for number, row in enumerate(rows):
+            tokens[number, : len(row)] = row
+        found = np.zeros(tokens.shape)
+        for step, column in enumerate(tokens.T):
+            logits = self._decoder.logits(state).astype(np.float64)
+            logits -= logits.max(axis=1, keepdims=True)
+            found[:, step] = logits[np.arange(len(rows)), column] - np.log(np.exp(logits).sum(axis=1))
+            state.token[:] = column
+        return [values[: len(row)] for values, row in zip(found, rows, strict=True)]
+
     def _batch(
         self,
         numbers: list[int],
@@ -322,7 +346,13 @@ class Sampler:
             ngram=config.no_repeat_ngram,
             slope=(final - config.temperature) / max(steps, 1),
             slope_steps=steps,
+            relative=self._relative(config),
         )
+
+    def _relative(self, config: SampleConfig) -> NDArray[np.float32]:
+        if not config.kind_temperatures:
+            return ALIKE
+        return relative_sharpness(self.tokenizer, config.temperature, config.kind_temperatures)
 
     def stream(self, prompt: Iterable[int]) -> StreamDecoder | None:
         """Return a decoder that has seen the prompt, so that spacing and characters go on from it."""

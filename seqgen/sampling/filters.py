@@ -10,8 +10,8 @@ In this order:
   5. no repeated n-grams (Paulus, Xiong and Socher 2018, "A deep reinforced model for abstractive
      summarization"): a token is forbidden that would make a run of n tokens come again; but not the last one
      that is left.
-  6. temperature: divides the scores; 0 takes the likeliest token and ends here. It may change from step to
-     step along a line.
+  6. temperature: divides the scores, counted from the largest; 0 takes the likeliest token and ends here. It
+     may change from step to step along a line, or differ from token to token.
   7. top-k (Fan, Lewis and Dauphin 2018, "Hierarchical neural story generation"): the k likeliest tokens stay.
   8. top-p, or nucleus (Holtzman et al. 2020, "The curious case of neural text degeneration"): the likeliest
      of those that are left stay, as few as together hold the share p of what is left.
@@ -51,6 +51,7 @@ def probabilities(
     seen: Sequence[int] = (),
     allowed: NDArray[np.bool_] | None = None,
     concludes: bool = False,
+    relative: NDArray[np.floating] | None = None,
 ) -> Probabilities:
     """Return the distribution a token is drawn from.
 
@@ -69,6 +70,7 @@ def probabilities(
         seen: The tokens before, the prompt's included.
         allowed: What the constraint allows, (V,).
         concludes: Whether EOS takes over the probability of the rest, where it is allowed.
+        relative: Divides the temperature for each token, (V,).
 
     Returns:
         Probabilities, (V,), which add up to 1.
@@ -85,7 +87,7 @@ def probabilities(
         chosen = np.zeros(len(scores))
         chosen[scores.argmax()] = 1.0
         return chosen
-    weights = np.exp((scores - scores.max()) / temperature)
+    weights = np.exp((scores - scores.max()) / temperature * (1.0 if relative is None else relative))
     weights = keep_top_k(weights / weights.sum(), top_k) if top_k else weights / weights.sum()
     weights = keep_top_p(weights, top_p) if top_p < 1 else weights
     weights = _keep(weights, weights >= min_p * weights.max())

@@ -116,7 +116,12 @@ def json_line(sample: Sample, *, seed: int | None, content: Mapping[str, Any]) -
 
 
 def make_piece(
-    tokenizer: Tokenizer, tokens: Sequence[int], title: str, *, begin: Sequence[str] = ()
+    tokenizer: Tokenizer,
+    tokens: Sequence[int],
+    title: str,
+    *,
+    begin: Sequence[str] = (),
+    end: Sequence[str] = (),
 ) -> "Piece":
     """Return the tune that the tokens of a music model make.
 
@@ -126,6 +131,7 @@ def make_piece(
         title: Of the tune.
         begin: The tokens of the note encoding before them, such as those of a prompt; the model need not
             know them.
+        end: Those after them.
     """
     from dataclasses import replace
 
@@ -133,7 +139,7 @@ def make_piece(
 
     if not isinstance(tokenizer, NoteTokenizer):
         raise ValueError("a text model makes no tunes")
-    piece = tokenizer.encoding.decode([*begin, *tokenizer.decode_tokens(tokens)])
+    piece = tokenizer.encoding.decode([*begin, *tokenizer.decode_tokens(tokens), *end])
     return replace(piece, title=title)
 
 

@@ -31,6 +31,7 @@ class Prompt:
         remarks: What the user should know about how it was read.
         names: The tokens of a tune as its note encoding has them, those included that the model lacks.
         title: Of a tune.
+        rest: The tokens of a tune that follow what is drawn.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Prompt:
     remarks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     title: str = ""
+    rest: tuple[str, ...] = ()
 
 
 NO_PROMPT = Prompt("", np.zeros(0, np.int64))

@@ -350,6 +350,12 @@ def test_midi_is_refused_on_a_terminal(player):
     [
         (["--count", "2", "--format", "midi"], "a midi file holds one tune; write 2 of them with -o"),
         (["--stop", "x"], "--stop: this model makes music, which has no text to stop at"),
+        (
+            ["--temperature", "pich=1.1"],
+            "--temperature pich=1.1: the model has tokens of bar, beat, duration, key",
+        ),
+        (["--temperature", "1:2,pitch=1"], "--temperature by kind: it does not change on the way"),
+        (["--temperature", "pitch=0"], "--temperature by kind: all are more than 0"),
         (["--prompt", "absent.abc"], "absent.abc: No such file or directory"),
         (["--format", "text"], "--format text: this model makes music; choose --format abc, midi"),
     ],
@@ -383,6 +389,42 @@ def test_a_tune_of_a_book_is_gone_on_from_with_its_title_and_every_note(player, 
     assert "T:Two, by player, seed 1\n" in out
     assert "\nB,,4" in out
     assert "Pitch_B2 (bar 1)" in err
+
+
+def test_a_given_tune_is_varied(player, sample, tmp_path):
+    (tmp_path / "tune.abc").write_text(TUNE)
+    given = ["--seed", 1, "--prompt", tmp_path / "tune.abc"]
+    code, kept, _ = sample(player, *given, "--fix", "rhythm", "--length", 4)
+    assert code == 0
+    assert re.sub("[a-gA-G],*", "x", kept.splitlines()[-1]) == re.sub("[a-gA-G]", "x", TUNE.splitlines()[-1])
+    code, pitched, _ = sample(player, *given, "--fix", "pitch")
+    assert code == 0
+    assert re.findall("[a-gA-G]", pitched.splitlines()[-1]) == re.findall("[a-gA-G]", TUNE.splitlines()[-1])
+    code, filled, _ = sample(player, *given, "--infill", 2, "--candidates", 3)
+    assert code == 0
+    assert filled.splitlines()[-1].startswith("|: ABcd e2f2 | ")
+    assert filled.splitlines()[-1].endswith(" :| d8 |]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--fix", "rhythm"], "--fix rhythm: name the file of a tune with --prompt"),
+        (["--infill", "2", "--fix", "pitch"], "--fix and --infill: ask for one of them"),
+        (["--infill", "4-2", "--prompt", "tune.abc"], "--infill 4-2: bars such as 5 or 5-8"),
+        (["--infill", "1-7", "--prompt", "tune.abc"], "--infill 1-7: the tune has bars 1 to 3"),
+        (["--tune", "2"], "--tune: it chooses a tune of the file given with --prompt"),
+    ],
+    ids=str,
+)
+def test_a_variation_that_cannot_be_made_is_one_line(
+    player, sample, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tune.abc").write_text(TUNE)
+    code, out, err = sample(player, "--seed", 1, *arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"seqgen: error: {message}")
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("wav", b"RIFF"), ("svg", b"<svg"), ("png", b"\x89PNG")])
@@ -454,7 +496,8 @@ def test_line_rules_and_words_are_options(model, sample, tmp_path):
             ["--starts", "b", "--prompt", "a"],
             "--prompt: 'a', its character 1, is against --starts b, which is on",
         ),
-        (["--temperature", "warm"], "--temperature warm: a number, or two such as 1.2:0.7"),
+        (["--temperature", "warm"], "--temperature warm: a number, two such as 1.2:0.7, or by kind such as"),
+        (["--temperature", "pitch=1"], "--temperature by kind: the tokens of a text model are of one kind"),
         (["--temperature", "1:-2"], "--temperature -2.0: 0 or more"),
         (["--min-p", "2"], "--min-p 2.0: 0 (all) to 1"),
         (["--typical", "0"], "--typical 0.0: more than 0, at most 1"),

@@ -41,6 +41,7 @@ def chi_squared_limit(freedom):
         {"min_p": 0.15},
         {"typical": 0.6},
         {"top_k": 12, "min_p": 0.02, "typical": 0.9},
+        {"temperature": 0.8, "relative": np.linspace(0.5, 2, 17, dtype=np.float32)},
     ],
     ids=str,
 )

@@ -211,6 +211,23 @@ def test_inline_voices_and_octaves_are_read():
     ]
 
 
+def test_an_overlay_of_bars_sounds_with_all_of_them():
+    piece = read("X:1\nM:2/4\nL:1/4\nK:C\nG2 | (& c2 | d2 & E F | A2 &) | e2 |]")
+    found = [(note.onset, note.pitch.name) for part in piece.parts for note in part.notes]
+    expected = [(0, "G4"), (2, "E4"), (2, "C5"), (3, "F4"), (4, "A4"), (4, "D5"), (6, "E5")]
+    assert sorted(found) == sorted(expected)
+    assert [bar.onset for bar in piece.bars] == [2, 4, 6, 8]
+
+
+def test_an_overlay_that_never_began_is_refused():
+    with pytest.raises(CorpusError, match=r"&\) without \(& before it"):
+        read("X:1\nM:2/4\nL:1/4\nK:C\nG2 &) | e2 |]")
+
+
+def test_a_meter_of_one_number_counts_halves():
+    assert read("X:1\nM:2\nL:1/4\nK:C\nC4").meters[0][1].name == "2/2"
+
+
 def test_an_overlay_sounds_with_its_bar():
     notes = read(f"{HEADER}K:C\nC8&E4G4|D8|").parts[0].notes
     assert [(note.onset, note.pitch.name) for note in notes if note.pitch] == [

@@ -124,3 +124,10 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_velocity_of_written_music_is_even(tmp_path):
     tune = Piece(parts=(Part((Note(Fraction(0), Fraction(1), Pitch("C", 0, 4)),)),))
     assert [note.velocity for note in round_trip(tune, tmp_path).parts[0].notes] == [80]
+
+
+def test_a_title_names_the_track_of_a_lone_part():
+    from symusic import Score
+
+    tune = read_tune("X:1\nT:Air\nL:1/4\nM:2/4\nK:C\nCD|EF|]", source="x")
+    assert [track.name for track in Score.from_midi(write_midi(tune)).tracks] == ["Air"]

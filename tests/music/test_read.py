@@ -112,3 +112,10 @@ def test_reading_abc_needs_no_heavy_library():
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout == "[]\n"
+
+
+def test_an_abc_file_of_fields_without_x_holds_one_tune(tmp_path):
+    (tmp_path / "bare.abc").write_text("T:Bare\nM:4/4\nABcd|efga|]\n")
+    (unit,) = split_music(tmp_path / "bare.abc")
+    assert parse_unit(unit).title == "Bare"
+    assert parse_unit(unit).note_count == 8

@@ -14,6 +14,12 @@ def test_temperature_a_half_squares_the_probabilities():
     assert probabilities(EIGHTHS, temperature=0.5) == pytest.approx(np.array([1, 16, 4, 1]) / 22)
 
 
+def test_a_temperature_by_token_counts_from_the_likeliest():
+    relative = np.array([1, 5, 2, 0.5])
+    weights = np.array([1 / 4, 1, (2 / 4) ** 2, (1 / 4) ** 0.5])
+    assert probabilities(EIGHTHS, relative=relative) == pytest.approx(weights / weights.sum())
+
+
 def test_temperature_zero_leaves_one_token():
     assert probabilities(EIGHTHS, temperature=0.0).tolist() == [0, 1, 0, 0]
 
