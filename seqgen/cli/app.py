@@ -20,7 +20,9 @@ from seqgen.cli.doctor import doctor
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
 from seqgen.cli.inspect import app as inspect_app
+from seqgen.cli.memory import memory
 from seqgen.cli.novelty import novelty
+from seqgen.cli.report import report
 from seqgen.cli.sample import sample
 from seqgen.cli.train import train
 from seqgen.cli.vocab import vocab
@@ -60,6 +62,8 @@ app.command()(vocab)
 app.command()(index)
 app.command()(novelty)
 app.command()(convert)
+app.command()(memory)
+app.command()(report)
 app.command()(doctor)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(inspect_app, name="inspect")

@@ -42,6 +42,24 @@ def parse_shares(text: str | None) -> list[float] | None:
     return shares
 
 
+def parse_cells(text: str) -> list[str]:
+    """Read names of cells such as rnn,gru, each once.
+
+    Raises:
+        ConfigError: If one is unknown.
+    """
+    from typing import get_args
+
+    from seqgen.config import Cell
+
+    known = get_args(Cell)
+    cells = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for cell in cells:
+        if cell not in known:
+            raise ConfigError(f"--cells {text}: {cell!r} is none of {', '.join(known)}")
+    return cells
+
+
 def given_values(**dotted: Any) -> dict[str, Any]:
     """Return the options that were given as nested configuration values.
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen.inspection.unrolled import LayerStep, unroll
 from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.unrolled import LayerStep, unroll
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]

@@ -4,7 +4,14 @@ import torch
 
 from seqgen.config import ModelConfig
 from seqgen.errors import CorpusError
-from seqgen.inspection.gradients import WARM_UP, factor_per_step, gradient_flow
+from seqgen.inspection.gradients import (
+    WARM_UP,
+    decades,
+    descend,
+    factor_per_step,
+    gradient_flow,
+    read_places,
+)
 from seqgen.networks.tasks import LanguageModel
 
 V, E, H = 7, 3, 5
@@ -71,3 +78,31 @@ def test_places_lie_within_documents():
 def test_documents_that_are_too_short_are_refused():
     with pytest.raises(CorpusError, match="has the 54 tokens this takes, the longest has 40"):
         flow(model("gru"), documents=(0, 40, 60))
+
+
+def test_a_step_along_an_exploding_gradient_does_harm_that_clipping_prevents():
+    net = model("rnn", layers=1)
+    read = read_places(stream(), np.array((0, 400)), distance=30, places=5)
+    start = [parameter.clone() for parameter in net.parameters()]
+    found = descend(net, read, clip_norm=1.0, learning_rate=0.1, scale=9.0)
+    assert found.gradient_norm > 100
+    harm, harm_clipped = found.loss_after - found.loss_before, found.loss_after_clipped - found.loss_before
+    assert harm > 0.1 > 0.06 > harm_clipped
+    assert found.clipped_share == pytest.approx(1 / found.gradient_norm)
+    assert all(torch.equal(one, other) for one, other in zip(start, net.parameters(), strict=True))
+
+
+def test_a_small_gradient_is_left_as_it_is_and_the_step_goes_down():
+    found = descend(
+        model("gru"),
+        read_places(stream(), np.array((0, 400)), distance=20, places=5),
+        clip_norm=50.0,
+        learning_rate=0.1,
+    )
+    assert found.clipped_share == 1.0
+    assert found.loss_after == found.loss_after_clipped < found.loss_before
+
+
+def test_slopes_are_told_in_decades_a_step():
+    assert decades(0.1) == -1.0
+    assert np.isnan(decades(0.0))

@@ -4,8 +4,8 @@ import torch
 from seqgen.config import ModelConfig
 from seqgen.errors import ConfigError
 from seqgen.inspection.gates import read_gates
-from seqgen.inspection.unrolled import unroll
 from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.unrolled import unroll
 
 T, B, V, E, H = 9, 3, 11, 5, 6
 
