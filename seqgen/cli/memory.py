@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seqgen.training.memory_tests import Remembered
 
 DEFAULT_CELLS = "rnn,gru,lstm"
-DEFAULT_STEPS = 3000
+DEFAULT_STEPS = 1500
 
 
 class TaskName(StrEnum):
@@ -34,7 +34,7 @@ _CELLS = typer.Option(help=f"Encoders to test; {DEFAULT_CELLS} unless given, win
 _DISTANCES = typer.Option(help="Steps between a fact and its use, such as 2,10,100.")
 _STEPS = typer.Option(min=1, help=f"Of training at most, for each network; {DEFAULT_STEPS:,} unless given.")
 _MINUTES = typer.Option(min=0.001, help="Of training at most, for each network.")
-_CHRONO = typer.Option(help="Let gates begin as memories of the distance; see docs/memory.md.")
+_OPEN = typer.Option(help="Let the gates of lstm and gru begin as memories of twice the distance.")
 _CURRICULUM = typer.Option("--curriculum", help="Teach one network all distances, short ones among them.")
 _CONTEXT = typer.Option(min=1, help="Tokens that window and bow see.")
 _SYMBOLS = typer.Option(min=1, help="How many symbols copy keeps at once.")
@@ -53,8 +53,8 @@ def memory(
     hidden_size: Annotated[int, typer.Option(min=1, help="Units of each encoder.")] = 64,
     context: Annotated[int, _CONTEXT] = 8,
     symbols: Annotated[int, _SYMBOLS] = 3,
-    learning_rate: Annotated[float, typer.Option(min=1e-6, help="Of AdamW, at its peak.")] = 5e-3,
-    chrono: Annotated[bool, _CHRONO] = True,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="Of AdamW, at its peak.")] = 1e-2,
+    open_gates: Annotated[bool, _OPEN] = True,
     curriculum: Annotated[bool, _CURRICULUM] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides data and weights.")] = 1,
     show: Annotated[int | None, _SHOW] = None,
@@ -90,7 +90,9 @@ def memory(
     results, flows = [], {}
     for cell in parse_cells(cells):
         config = _model(cell, hidden_size, context)
-        model, result = take_test(test, config, settings, chosen, chrono=chrono, curriculum=curriculum)
+        model, result = take_test(
+            test, config, settings, chosen, open_first=open_gates, curriculum=curriculum
+        )
         notice(_told(result))
         results.append(result)
         if flow and cell in ("rnn", "gru", "lstm"):
@@ -179,19 +181,25 @@ def _keep(
 
 def _show_results(results: "list[Remembered]", flows: "dict[str, GradientFlow]") -> None:
     distances = sorted(results[0].accuracy)
-    rows = []
-    for result in results:
-        row = [result.cell, f"{result.parameters:,}", f"{result.steps:,}"]
-        row += [f"{100 * result.accuracy[distance]:.1f}" for distance in distances]
-        rows.append([*row, *_factors(flows.get(result.cell))] if flows else row)
-    headings = ["right, %", "parameters", "steps", *(f"k={distance}" for distance in distances)]
-    show_table(rows, headings=[*headings, "dL/dh a step", "dL/dc a step"] if flows else headings)
+    rows = [
+        [result.cell, f"{result.steps:,}", *(f"{100 * result.accuracy[k]:.3g}" for k in distances)]
+        for result in results
+    ]
+    show_table(rows, headings=["right, %", "steps", *(f"k={k}" for k in distances)])
+    if flows:
+        flow_rows = [row for cell, flow in flows.items() for row in _slopes(cell, flow)]
+        show_table(flow_rows, headings=["gradient", "factor a step back", "decades a step"])
 
 
-def _factors(flow: "GradientFlow | None") -> list[str]:
-    if flow is None:
-        return ["", ""]
-    return [f"× {flow.far:.3f}", "" if flow.memory_far is None else f"× {flow.memory_far:.3f}"]
+def _slopes(cell: str, flow: "GradientFlow") -> list[list[str]]:
+    from seqgen.inspection.gradients import decades
+
+    factors = {"dL/dh": flow.far, "dL/dc": flow.memory_far}
+    return [
+        [f"{cell}, {name}", f"{factor:.4f}", f"{decades(factor):+.4f}"]
+        for name, factor in factors.items()
+        if factor is not None
+    ]
 
 
 def _draw(

@@ -140,7 +140,7 @@ def _samples(subject: Subject) -> "Section | None":
 
 def _tune(subject: Subject, sample: "Sample") -> "ShownTune":
     from seqgen.music.compress import small_sound
-    from seqgen.music.engrave import can_engrave, engrave
+    from seqgen.music.engrave import NARROW_MM, can_engrave, engrave
     from seqgen.music.timeline import timeline
     from seqgen.report.tunes import ShownTune
     from seqgen.sampling.outputs import make_piece
@@ -155,6 +155,7 @@ def _tune(subject: Subject, sample: "Sample") -> "ShownTune":
         sound=sound,
         sound_type=kind,
         score=engrave(piece) if can_engrave() else "",
+        narrow_score=engrave(piece, width_mm=NARROW_MM) if can_engrave() else "",
     )
 
 
@@ -182,7 +183,7 @@ def _cells(subject: Subject) -> "Section | None":
     from seqgen.inspection.portrait import watched_marks
     from seqgen.report.sections import Strip, strips_section
 
-    ids = [token for sample in subject.samples for token in [*sample.tokens]][:READ_TOKENS]
+    ids = [token for sample in subject.samples for token in (*sample.tokens, 0)][:READ_TOKENS]
     names = [subject.artifact.tokenizer.tokens[token] for token in ids]
     watched = [found for found in watched_marks(subject.network, ids, names) if found.cell.score >= CLEAREST][
         :MARKS
@@ -209,9 +210,16 @@ def _cells(subject: Subject) -> "Section | None":
 
 def _spelled(artifact: "Artifact", names: list[str]) -> list[str]:
     """Return tokens as a strip shows them."""
-    if artifact.tokenizer.level == "note":
-        return [f"{name.partition('_')[2] or name} " for name in names]
-    return [name.replace("\n", "↵\n").replace("▁", " ") for name in names]
+    by_notes = artifact.tokenizer.level == "note"
+
+    def spelled(name: str) -> str:
+        if name == artifact.tokenizer.tokens[0]:
+            return "¶\n"
+        if by_notes:
+            return f"{name.partition('_')[2] or name} "
+        return name.replace("\n", "↵\n").replace("▁", " ")
+
+    return [spelled(name) for name in names]
 
 
 def _map(subject: Subject) -> "Section | None":

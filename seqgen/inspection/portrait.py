@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 MAP_TOKENS = 110
 PLACES = 64
 DISTANCES = (100, 60, 30)
+RAREST = 0.01
+"""Share of the tokens below which a mark is rather noise, such as the bar lines of a prose text."""
 
 
 class WatchedMark(NamedTuple):
@@ -40,7 +42,8 @@ def watched_marks(model: LanguageModel, ids: Sequence[int], names: Sequence[str]
         readings: Readings = read_gates(model, ids)
     except ConfigError:
         return []
-    ranked = most_selective(readings.values, find_marks(names), count=1)
+    marks = {mark: marked for mark, marked in find_marks(names).items() if marked.mean() >= RAREST}
+    ranked = most_selective(readings.values, marks, count=1)
     found = [
         WatchedMark(mark, best, readings.values[best.layer - 1][:, best.cell])
         for mark, (best,) in ranked.items()

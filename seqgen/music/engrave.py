@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from seqgen.music.pieces import Piece
 
-WIDTH_MM, SCALE = 210, 40
+WIDE_MM, NARROW_MM, SCALE = 210, 90, 40
 
 
 def can_engrave() -> bool:
@@ -12,7 +12,7 @@ def can_engrave() -> bool:
     return find_spec("verovio") is not None
 
 
-def engrave(piece: Piece) -> str:
+def engrave(piece: Piece, *, width_mm: int = WIDE_MM) -> str:
     """Return a piece as notation: one page as high as it takes, in SVG."""
     import verovio
 
@@ -22,7 +22,7 @@ def engrave(piece: Piece) -> str:
     toolkit = verovio.toolkit()
     toolkit.setOptions(
         {
-            "pageWidth": 10 * WIDTH_MM,
+            "pageWidth": 10 * width_mm,
             "pageHeight": 60_000,
             "adjustPageHeight": True,
             "scale": SCALE,

@@ -92,11 +92,15 @@ _LEGEND = (
 )
 
 
+LETTER_SHARE, LINE_SHARE = 1.5, 3.4
+"""Room that a letter and a line of a map take, in percent of its width and height."""
+
+
 def map_section(points: Floats, names: Sequence[str], kinds: Sequence[str], lead: str) -> Section:
-    """Show names where their vectors lie.
+    """Show names where their vectors lie; where there is no room for a name, a dot.
 
     Args:
-        points: (N, 2).
+        points: (N, 2), the most important first.
         names: N of them, as they are shown.
         kinds: What each is, which decides its colour; at most seven different ones.
         lead: Of the section.
@@ -105,12 +109,26 @@ def map_section(points: Floats, names: Sequence[str], kinds: Sequence[str], lead
     places = 4 + 92 * (points - low) / np.maximum(high - low, 1e-12)
     order = list(dict.fromkeys(kinds))
     spans = "".join(
-        f'<span style="left:{x:.1f}%;top:{100 - y:.1f}%;color:var(--c{order.index(kind)})">'
-        f"{html.escape(name)}</span>"
-        for (x, y), name, kind in zip(places, names, kinds, strict=True)
+        f'<span{"" if has_room else " class=dot"} title="{html.escape(name)}" '
+        f'style="left:{x:.1f}%;top:{100 - y:.1f}%;color:var(--c{order.index(kind)})">'
+        f"{html.escape(name) if has_room else ''}</span>"
+        for (x, y), name, kind, has_room in zip(places, names, kinds, find_room(places, names), strict=True)
     )
     legend = key([(kind, number) for number, kind in enumerate(order)]) if len(order) > 1 else ""
     return Section("map", "What lies near what", lead, f'{legend}<div class="map">{spans}</div>')
+
+
+def find_room(places: Floats, names: Sequence[str]) -> list[bool]:
+    """Tell which names can be written at their places, in percent, without touching an earlier one."""
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for (x, y), name in zip(places.tolist(), names, strict=True):
+        half = LETTER_SHARE * len(name) / 2
+        free = all(abs(x - x0) > half + half0 or abs(y - y0) > LINE_SHARE for x0, y0, half0 in taken)
+        if free:
+            taken.append((x, y, half))
+        found.append(free)
+    return found
 
 
 def flow_section(flows: Mapping[str, Sequence[float]], lead: str) -> Section:
@@ -138,7 +156,7 @@ def ladder_section(models: Sequence[Mapping[str, Any]], own: str, lead: str) -> 
     unit = str(ordered[0]["unit"]).removesuffix("s")
     headings = ("model", "parameters", "minutes", f"bits per {unit}", "gap")
     head = "".join(f"<th>{heading}</th>" for heading in headings)
-    table = f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+    table = f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
     lines = [
         Line(str(model["name"]), [(float(x), float(y)) for x, y in model["curve"]], number)
         for number, model in enumerate(models)

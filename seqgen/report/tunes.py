@@ -23,6 +23,7 @@ class ShownTune:
         sound: An audio file.
         sound_type: Its media type, such as audio/mpeg.
         score: Its notation as SVG, or empty.
+        narrow_score: The same for a phone.
     """
 
     title: str
@@ -31,17 +32,19 @@ class ShownTune:
     sound: bytes
     sound_type: str
     score: str = ""
+    narrow_score: str = ""
 
 
 def tune_html(tune: ShownTune) -> str:
     """Return a tune with its button, roll and score."""
     source = f"data:{tune.sound_type};base64,{base64.b64encode(tune.sound).decode('ascii')}"
-    score = f'<div class="sheet">{tune.score}</div>' if tune.score else ""
+    scores = {"wide": tune.score, "narrow": tune.narrow_score}
+    sheets = "".join(f'<div class="sheet {name}">{svg}</div>' for name, svg in scores.items() if svg)
     return (
         f'<figure class="card tune"><div class="bar">{_BUTTON}<div><h3>{html.escape(tune.title)}</h3>'
         f"<small>{html.escape(tune.about)}</small></div></div>"
         f'<div class="roll" tabindex="0" aria-label="Piano roll; click to play from there">'
-        f"{roll_svg(tune.timeline)}</div>{score}"
+        f"{roll_svg(tune.timeline)}</div>{sheets}"
         f'<audio preload="none" src="{source}"></audio></figure>'
     )
 

@@ -8,11 +8,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import nn
 
 from seqgen.config import ModelConfig, TrainingConfig
 from seqgen.data.memory_tasks import CLOSE, MemoryTask, Questions
@@ -22,10 +21,11 @@ from seqgen.training.budget import Budget
 from seqgen.training.optim import clip_gradients, make_optimizer, set_rate
 from seqgen.training.schedules import rate_factor
 
-TEST_ROWS = 512
+TEST_BATCHES, TEST_ROWS = 16, 32
+"""Sequences of a batch have one plan, such as where their clauses end, so a test takes many batches."""
 HELD = 0.95
 """The share of right answers that counts as remembering."""
-_ENOUGH_STEPS = 20
+_ENOUGH_STEPS = 50
 """Training ends early once so many batches in a row have a loss that is small enough."""
 _TRAINING, _TEST = 0, 1
 
@@ -49,7 +49,7 @@ class Remembered:
         parameters: How many numbers a network learned.
         steps: Of training, of all networks together.
         seconds: They took.
-        accuracy: Share of right answers by distance, of `TEST_ROWS` sequences each.
+        accuracy: Share of right answers by distance, of `TEST_BATCHES` × `TEST_ROWS` sequences.
     """
 
     cell: str
@@ -79,7 +79,7 @@ def take_test(
     settings: TrainingConfig,
     distances: Sequence[int],
     *,
-    chrono: bool,
+    open_first: bool,
     curriculum: bool,
 ) -> tuple[Answers, Remembered]:
     """Train an encoder and ask it at each distance.
@@ -89,7 +89,7 @@ def take_test(
         config: The encoder.
         settings: Optimiser, rate, batch size, seed and the budget of a network; an epoch is one step.
         distances: Ascending.
-        chrono: Whether gates begin open, see `open_gates`.
+        open_first: Whether gates begin open, see `open_gates`.
         curriculum: Whether one network learns all distances, or each has its own.
 
     Returns:
@@ -98,8 +98,8 @@ def take_test(
     longest, shares, steps, seconds = distances[-1], {}, 0, 0.0
     for distance in [longest] if curriculum else distances:
         model = build(task, config, settings.seed)
-        if chrono:
-            open_gates(model, distance, settings.seed)
+        if open_first:
+            open_gates(model, distance)
         span = (task.distances[0] if curriculum else distance, distance)
         trained = learn(model, task, settings, span)
         steps, seconds = steps + trained.steps, seconds + trained.seconds
@@ -119,25 +119,22 @@ def build(task: MemoryTask, config: ModelConfig, seed: int) -> Answers:
     return TokenAnswers(config, len(task.tokenizer.tokens))
 
 
-def open_gates(model: Answers, distance: int, seed: int) -> None:
-    """Let gates begin as memories of up to a distance (chrono initialisation, Tallec and Ollivier 2018).
+def open_gates(model: Answers, distance: int) -> None:
+    """Let gates begin as memories of twice a distance k; cells without gates stay as they are.
 
-    The bias of an LSTM's forget gate and a GRU's update gate is the logarithm of a number drawn evenly up to
-    the distance; an LSTM's input gate has the opposite. Other cells have no gates and stay as they are.
+    In all units the bias of an LSTM's forget gate and of a GRU's update gate is log 2k, that of an LSTM's
+    input gate -log 2k. Chrono initialisation (Tallec and Ollivier 2018) draws spans up to k instead.
     """
+    gates = {"lstm": 4, "gru": 3}.get(getattr(model.encoder, "cell", ""))
+    if gates is None:
+        return
     for layer in model.encoder:
-        rows, size = {"lstm": 4, "gru": 3}.get(getattr(model.encoder, "cell", ""), 0), 0
-        if rows and isinstance(layer.bias_ih, nn.Parameter):
-            size = len(layer.bias_ih) // rows
-            spans = torch.empty(size).uniform_(1, max(2, distance), generator=_generator(seed))
-            with torch.no_grad():
-                layer.bias_ih[size : 2 * size] = spans.log()
-                if rows == 4:
-                    layer.bias_ih[:size] = -spans.log()
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+        bias = cast(torch.Tensor, layer.bias_ih)
+        size = len(bias) // gates
+        with torch.no_grad():
+            bias[size : 2 * size] = math.log(2 * distance)  # the second gate of both keeps
+            if gates == 4:
+                bias[:size] = -math.log(2 * distance)
 
 
 def learn(model: Answers, task: MemoryTask, settings: TrainingConfig, span: tuple[int, int]) -> Trained:
@@ -171,10 +168,13 @@ def learn(model: Answers, task: MemoryTask, settings: TrainingConfig, span: tupl
 
 def accuracy(model: Answers, task: MemoryTask, distance: int, seed: int) -> float:
     """Return the share of right answers at a distance, on sequences that training does not draw."""
-    questions = task.draw(np.random.default_rng([seed, _TEST, distance]), distance, TEST_ROWS)
-    with torch.inference_mode():
-        right = model.are_right(*_tensors(questions))[-questions.counted :]
-    return float(right.double().mean())
+    random, shares = np.random.default_rng([seed, _TEST, distance]), []
+    for _ in range(TEST_BATCHES):
+        questions = task.draw(random, distance, TEST_ROWS)
+        with torch.inference_mode():
+            right = model.are_right(*_tensors(questions))[-questions.counted :]
+        shares.append(float(right.double().mean()))
+    return sum(shares) / len(shares)
 
 
 def _tensors(questions: Questions) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,7 +26,7 @@ def test_plots_are_drawn_and_models_are_kept_to_be_inspected(tmp_path, monkeypat
     assert run(["memory", "agreement", *SMALL, *options]) == 0
     out, err = capsys.readouterr()
     assert len(json.loads(out)["gradients"]["lstm"]["hidden"]) == 20
-    assert "dL/dc a step" in err
+    assert "lstm, dL/dc" in err
     assert load_artifact(tmp_path / "m" / "window").tokenizer.level == "word"
     assert run(["inspect", "gates", "m/lstm", "Anna from France, who sings, speaks", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
