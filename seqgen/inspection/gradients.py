@@ -190,6 +190,10 @@ def descend(
 
     trial = deepcopy(model)
     own = list(trial.parameters())
+    in_float32 = {id(parameter) for parameter in trial.head.parameters()}
+    for parameter in own:  # a gradient that explodes leaves the range of float32 in some forty steps
+        if id(parameter) not in in_float32:
+            parameter.data = parameter.data.double()
     with torch.no_grad():
         for name, parameter in trial.named_parameters():
             parameter.mul_(scale if name.endswith("weight_hh") else 1.0)
@@ -197,7 +201,7 @@ def descend(
     gradients = [gradient.double() for gradient in torch.autograd.grad(before, own)]
     norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
     after: list[float] = []
-    start = [parameter.detach().double() for parameter in own]
+    start = [parameter.detach().double().clone() for parameter in own]
     for share in (1.0, min(1.0, clip_norm / max(norm, 1e-300))):
         with torch.no_grad():
             for parameter, value, gradient in zip(own, start, gradients, strict=True):

@@ -92,6 +92,17 @@ def test_a_step_along_an_exploding_gradient_does_harm_that_clipping_prevents():
     assert all(torch.equal(one, other) for one, other in zip(start, net.parameters(), strict=True))
 
 
+def test_an_explosion_past_float32_is_still_a_number():
+    read = read_places(stream(), np.array((0, 400)), distance=60, places=2)
+    net = model("rnn", layers=1)
+    with torch.no_grad():
+        net.encoder[0].weight_hh.copy_(torch.linalg.qr(net.encoder[0].weight_hh)[0])
+        net.encoder[0].weight_ih.zero_()
+    found = descend(net, read, clip_norm=1.0, learning_rate=0.1, scale=9.0)
+    assert 1e39 < found.gradient_norm < np.inf
+    assert np.isfinite([found.loss_after, found.loss_after_clipped]).all()
+
+
 def test_a_small_gradient_is_left_as_it_is_and_the_step_goes_down():
     found = descend(
         model("gru"),

@@ -140,7 +140,8 @@ def test_gradients_match_finite_differences(options):
     net = model(**options)
     mean_loss(net).backward()
     draw = torch.Generator().manual_seed(2)
-    width = 2e-3 if "layer_norm" in options else 1e-2  # normalisation of a few units is far from linear
+    # Normalisation of a few units is far from linear, and a small difference of losses is rounded.
+    width, rounding = (1e-3, 4e-4) if "layer_norm" in options else (1e-2, 1e-4)
     for name, parameter in net.named_parameters():
         gradient = parameter.grad.clone()
         # Along the gradient any wrong scale or sign shows; across it, any wrong direction.
@@ -154,7 +155,7 @@ def test_gradients_match_finite_differences(options):
                     losses.append(mean_loss(net).item())
                     parameter.sub_(direction, alpha=sign * width)
             slope = (losses[0] - losses[1]) / (2 * width)
-            assert slope == pytest.approx(float((gradient * direction).sum()), rel=0.02, abs=1e-4), name
+            assert slope == pytest.approx(float((gradient * direction).sum()), rel=0.02, abs=rounding), name
 
 
 @pytest.mark.parametrize("steps", [T, 9])
