@@ -105,7 +105,7 @@ def _read_comparison(path: Path) -> list[dict[str, Any]]:
 def _subtitle(artifact: "Artifact") -> str:
     from seqgen.training.card import cell_options
 
-    model, corpus = artifact.config.model, ", ".join(artifact.source.get("corpus", [])) or "an unnamed corpus"
+    model, corpus = artifact.config.model, _corpus(artifact) or "an unnamed corpus"
     names = {
         "lstm": "An LSTM",
         "gru": "A GRU",
@@ -118,6 +118,11 @@ def _subtitle(artifact: "Artifact") -> str:
     history = artifact.history()
     time = f" for {_duration(float(history[-1]['seconds']))}" if history else ""
     return f"{names[model.cell]} of {size}{options}, trained on {corpus}{time}."
+
+
+def _corpus(artifact: "Artifact") -> str:
+    """Name a corpus without the folders it lies in, which are nobody else's business."""
+    return ", ".join(Path(name).name for name in artifact.source.get("corpus", []))
 
 
 def _duration(seconds: float) -> str:
@@ -258,7 +263,10 @@ def _flow(subject: Subject) -> "Section | None":
         f"autograd, a mean over {flow.places} places of its own samples. Beyond the first ten tokens each "
         f"step back multiplies it by {flow.far:.3f}."
     )
-    return flow_section(flow.lines("hidden state h"), lead)
+    lines = {"hidden state h": flow.hidden.tolist()}
+    if flow.memory is not None:
+        lines["cell state c"] = flow.memory.tolist()
+    return flow_section(lines, lead)
 
 
 def _ladder(subject: Subject) -> "Section | None":
@@ -277,7 +285,7 @@ def _card(subject: Subject) -> "Section | None":
     config, vocab = artifact.config, artifact.tokenizer
     weights = sum(array.size for array in artifact.weights().values())
     facts = {
-        "Corpus": ", ".join(artifact.source.get("corpus", [])) or "unknown",
+        "Corpus": _corpus(artifact) or "unknown",
         "Tokens": f"{vocab.level}s, {len(vocab.tokens):,} different ones",
         "Parameters": f"{weights:,}",
         "Seed": str(config.training.seed),
@@ -289,7 +297,7 @@ def _card(subject: Subject) -> "Section | None":
         )
     if artifact.source.get("licence"):
         facts["Licence of the corpus"] = str(artifact.source["licence"])
-    return card_section(facts, f"seqgen sample {artifact.path} --seed {subject.seed}")
+    return card_section(facts, f"seqgen sample {artifact.path.resolve().name} --seed {subject.seed}")
 
 
 SECTIONS: tuple[Callable[[Subject], "Section | None"], ...] = (

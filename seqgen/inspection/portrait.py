@@ -93,6 +93,8 @@ def map_of_tokens(vectors: Floats, names: Sequence[str]) -> tuple[Floats, list[s
 
 def token_kind(name: str) -> str:
     """Return what kind of token a name is: a sort of note event, of character, or a word."""
+    if name in ("Rest", "Tie"):
+        return "others"
     before, mark, _ = name.partition("_")
     if mark and before.isalpha() and before[0].isupper():
         return {"Pitch": "pitches", "Duration": "durations", "Bar": "bar lines"}.get(before, "others")
