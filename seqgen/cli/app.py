@@ -21,8 +21,10 @@ from seqgen.cli.doctor import doctor
 from seqgen.cli.evaluate import evaluate
 from seqgen.cli.index import index
 from seqgen.cli.inspect import app as inspect_app
+from seqgen.cli.memory import memory
 from seqgen.cli.novelty import novelty
 from seqgen.cli.replay import replay
+from seqgen.cli.report import report
 from seqgen.cli.sample import sample
 from seqgen.cli.score import score
 from seqgen.cli.train import train
@@ -68,6 +70,8 @@ app.command()(vocab)
 app.command()(index)
 app.command()(novelty)
 app.command()(convert)
+app.command()(memory)
+app.command()(report)
 app.command()(doctor)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(inspect_app, name="inspect")

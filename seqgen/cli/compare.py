@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice, print_table
-from seqgen.cli.options import Names, Split, given_values, parse_shares
+from seqgen.cli.options import Names, Split, given_values, parse_cells, parse_shares
 from seqgen.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -75,7 +75,14 @@ def compare(
         results = [_score_model(path, corpus, parse_shares(split)) for path in models]
     else:
         with _folder(output) as folder:
-            results = _train_all(corpus, _cells(cells), folder, given, settings or [], parameters)
+            results = _train_all(
+                corpus,
+                parse_cells(cells or DEFAULT_CELLS, more=(NGRAM,)),
+                folder,
+                given,
+                settings or [],
+                parameters,
+            )
     _show(results, corpus, plot, as_json=as_json)
 
 
@@ -87,19 +94,6 @@ def _told_apart(corpus: list[str], models: list[Path]) -> tuple[list[str], list[
     if not names:
         raise ConfigError("name a corpus before --models, such as seqgen compare book.txt --models A B")
     return names, [*models, *(Path(name) for name in corpus if name not in names)]
-
-
-def _cells(text: str | None) -> list[str]:
-    from typing import get_args
-
-    from seqgen.config import Cell
-
-    known = (*get_args(Cell), NGRAM)
-    cells = list(dict.fromkeys(part.strip() for part in (text or DEFAULT_CELLS).split(",")))
-    for cell in cells:
-        if cell not in known:
-            raise ConfigError(f"--cells {text}: {cell!r} is none of {', '.join(known)}")
-    return cells
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from seqgen.cli.options import Names
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from seqgen.artifacts import Artifact
     from seqgen.data.index import TokenIndex
     from seqgen.inspection.gates import Readings, Selective
-    from seqgen.inspection.gradients import GradientFlow
+    from seqgen.inspection.gradients import DescentStep, GradientFlow
 
 MOST_SHOWN = 1000
 """Tokens of a text that the page of gates shows."""
@@ -26,6 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Plot = Annotated[Path | None, typer.Option(help="Also draw it: a PNG, SVG or PDF file.")]
 _BESIDE = typer.Option("--with", metavar="MODEL", help="Another model beside it; may be given several times.")
 _SCALE = typer.Option(help="Multiply the recurrent weights, such as by 2; may be given several times.")
+_CLIP = typer.Option(min=1e-9, help="Also take a step of descent, with and without clipping at this norm.")
 _TEXT = typer.Argument(metavar="TEXT", help="What it reads; - is standard input. For music a tune file.")
 
 
@@ -37,17 +40,20 @@ def gradients(
     distance: Annotated[int, typer.Option(min=12, help="How many tokens to look back.")] = 100,
     places: Annotated[int, typer.Option(min=1, help="Places of the corpus to average over.")] = 64,
     scale: Annotated[list[float] | None, _SCALE] = None,
+    clip: Annotated[float | None, _CLIP] = None,
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
     """Show how far back a loss is felt: the norm of its gradient at each earlier state.
 
     The factor is what a step back multiplies the norm by: below 1 it vanishes, above 1 it explodes. Recurrent
-    weights scaled up with --scale make it explode on purpose. No training or clipping takes place here.
+    weights scaled up with --scale make it explode on purpose; --clip 1 shows what clipping then does for a
+    step of gradient descent at the learning rate of training.
 
     Example: seqgen inspect gradients models/rnn book.txt --with models/lstm --plot flow.png
     """
     import json
+    from dataclasses import asdict
 
     from seqgen.artifacts import load_artifact, require_task
     from seqgen.report.plots import check_plot, plot_flow
@@ -55,19 +61,30 @@ def gradients(
     if plot:
         check_plot(plot)
     flows: dict[str, GradientFlow] = {}
+    descents: dict[str, DescentStep] = {}
     for path in [model, *(beside or [])]:
         artifact = require_task(load_artifact(path), "lm")
         index = _read(artifact, corpus)
         for factor in scale or [1.0]:
             name = _flow_name(artifact, factor)
-            flows[name] = _flow(artifact, index, factor, distance=distance, places=places)
+            read = _places(index, distance, places)
+            flows[name] = _flow(artifact, read, factor, distance=distance)
+            if clip:
+                descents[name] = _descend(artifact, read, factor, clip)
     if plot:
-        plot_flow(plot, _lines(flows), title=f"How far back a loss is felt, {corpus[0]}")
+        lines = {**_lines(flows), **_clipped_lines(flows, descents)}
+        plot_flow(plot, lines, title=f"How far back a loss is felt, {corpus[0]}")
         notice(f"{plot} is drawn")
     if as_json:
-        print(json.dumps({name: flow.record() for name, flow in flows.items()}))
-    else:
-        _print_flows(flows, distance)
+        records = {name: dict(flow.record()) for name, flow in flows.items()}
+        for name, descent in descents.items():
+            records[name]["descent"] = asdict(descent)
+        print(json.dumps(records))
+        return
+    _print_flows(flows, distance)
+    if descents:
+        print()
+        _print_descents(descents)
 
 
 def _read(artifact: "Artifact", corpus: list[str]) -> "TokenIndex":
@@ -86,30 +103,48 @@ def _flow_name(artifact: "Artifact", scale: float) -> str:
     return name if scale == 1 else f"{name}, weights × {scale:g}"
 
 
-def _flow(
-    artifact: "Artifact", index: "TokenIndex", scale: float, *, distance: int, places: int
-) -> "GradientFlow":
-    from seqgen.evaluation import restore_model
-    from seqgen.inspection.gradients import gradient_flow
+def _places(index: "TokenIndex", distance: int, places: int) -> "Tensor":
+    from seqgen.inspection.gradients import read_places
 
-    model = restore_model(artifact, "cpu")
-    part = index.tokens("test"), index.documents("test")
+    return read_places(index.tokens("test"), index.documents("test"), distance=distance, places=places)
+
+
+def _flow(artifact: "Artifact", read: "Tensor", scale: float, *, distance: int) -> "GradientFlow":
+    from seqgen.evaluation import restore_model
+    from seqgen.inspection.gradients import flow_back
+
     try:
-        return gradient_flow(model, *part, distance=distance, places=places, scale=scale)
+        return flow_back(restore_model(artifact, "cpu"), read, distance=distance, scale=scale)
     except ConfigError as error:
         raise ConfigError(f"{artifact.path}: {error}") from error
 
 
+def _descend(artifact: "Artifact", read: "Tensor", scale: float, clip: float) -> "DescentStep":
+    from seqgen.evaluation import restore_model
+    from seqgen.inspection.gradients import descend
+
+    rate = artifact.config.training.learning_rate
+    return descend(restore_model(artifact, "cpu"), read, clip_norm=clip, learning_rate=rate, scale=scale)
+
+
+def _clipped_lines(
+    flows: "dict[str, GradientFlow]", descents: "dict[str, DescentStep]"
+) -> dict[str, list[float]]:
+    """Return the gradient at each earlier state as clipping leaves it: all of it is scaled alike."""
+    return {
+        f"{name}, clipped": (flows[name].hidden * descent.clipped_share).tolist()
+        for name, descent in descents.items()
+        if descent.clipped_share < 1
+    }
+
+
 def _lines(flows: "dict[str, GradientFlow]") -> dict[str, list[float]]:
-    lines: dict[str, list[float]] = {}
-    for name, flow in flows.items():
-        lines[name] = flow.hidden.tolist()
-        if flow.memory is not None:
-            lines[f"{name}, cell state c"] = flow.memory.tolist()
-    return lines
+    return {label: line for name, flow in flows.items() for label, line in flow.lines(name).items()}
 
 
 def _print_flows(flows: "dict[str, GradientFlow]", distance: int) -> None:
+    from seqgen.inspection.gradients import decades
+
     shown = [k for k in (1, 10, 30, 100, 300) if k < distance] + [distance]
     rows = [
         [
@@ -117,12 +152,29 @@ def _print_flows(flows: "dict[str, GradientFlow]", distance: int) -> None:
             *(f"{flow.hidden[k]:.1e}" for k in shown),
             f"{flow.near:.3f}",
             f"{flow.far:.3f}",
+            f"{decades(flow.far):+.4f}",
             _meaning(flow.far),
         ]
         for name, flow in flows.items()
     ]
-    near = "factor to 10"
-    print_table(rows, headings=["model", *(f"k={k}" for k in shown), near, "factor beyond", "beyond 10"])
+    factors = ["factor to 10", "factor beyond", "decades a step", "beyond 10"]
+    print_table(rows, headings=["model", *(f"k={k}" for k in shown), *factors])
+
+
+def _print_descents(descents: "dict[str, DescentStep]") -> None:
+    rows = [
+        [
+            name,
+            f"{descent.gradient_norm:.3g}",
+            *(
+                f"{loss:.4g}"
+                for loss in (descent.loss_before, descent.loss_after, descent.loss_after_clipped)
+            ),
+        ]
+        for name, descent in descents.items()
+    ]
+    losses = ["loss in nats", "after a step", "after a clipped step"]
+    print_table(rows, headings=["model", "gradient norm", *losses])
 
 
 def _meaning(factor: float) -> str:

@@ -95,8 +95,12 @@ def _tell_validation(step: "Step", score: "Validation", loss: float, unit: str) 
     notice(
         f"{step.seconds:6.0f} s  epoch {step.epoch:6.2f}  train {loss:.4f}  {score.summary}"
         f"{' *' if step.is_best else '  '}  {step.tokens_per_second:,.0f} {unit}/s"
-        f"  norm {step.gradient_norm:.2f}, {step.clipped_share:.0%} clipped"
+        f"  norm {step.gradient_norm:.2f}, {step.clipped_share:.0%} clipped{_saturation(step)}"
     )
+
+
+def _saturation(step: "Step") -> str:
+    return "" if step.gate_saturation is None else f", gates {step.gate_saturation:.0%} saturated"
 
 
 def _show_sample(view: "Progress", sample: str) -> None:
@@ -130,6 +134,8 @@ def _write_events(events: Any, step: "Step") -> None:
     events.add_scalar("clipped_share", step.clipped_share, step.step)
     events.add_scalar("learning_rate", step.learning_rate, step.step)
     events.add_scalar("tokens_per_second", step.tokens_per_second, step.step)
+    if step.gate_saturation is not None:
+        events.add_scalar("gate_saturation", step.gate_saturation, step.step)
     if step.validation:
         events.add_scalar("loss/valid", step.validation.loss_nats, step.step)
 

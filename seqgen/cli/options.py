@@ -55,6 +55,28 @@ def parse_shares(text: str | None) -> list[float] | None:
     return shares
 
 
+def parse_cells(text: str, *, more: tuple[str, ...] = ()) -> list[str]:
+    """Read names of cells such as rnn,gru, each once.
+
+    Args:
+        text: The names, separated by commas.
+        more: What may be named beside the cells.
+
+    Raises:
+        ConfigError: If one is unknown.
+    """
+    from typing import get_args
+
+    from seqgen.config import Cell
+
+    known = (*get_args(Cell), *more)
+    cells = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    for cell in cells:
+        if cell not in known:
+            raise ConfigError(f"--cells {text}: {cell!r} is none of {', '.join(known)}")
+    return cells
+
+
 def given_values(**dotted: Any) -> dict[str, Any]:
     """Return the options that were given as nested configuration values.
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen.inspection.unrolled import LayerStep, unroll
 from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.unrolled import LayerStep, unroll
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -61,7 +61,7 @@ def read_gates(model: LanguageModel, ids: Sequence[int]) -> Readings:
         ConfigError: If the model's cells are others.
     """
     with torch.inference_mode():
-        start = torch.tensor([[0], *([token] for token in ids)])
+        start = torch.tensor([[0], *([int(token)] for token in ids)])
         steps = list(unroll(model, start))[1:]
         layers = list(zip(*steps, strict=True))
         gates = [

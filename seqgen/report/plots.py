@@ -48,6 +48,24 @@ def plot_curves(path: Path, curves: Mapping[str, Points], *, x: str, y: str, tit
     _save(path, draw)
 
 
+def plot_memory(
+    path: Path, accuracies: Mapping[str, Mapping[int, float]], *, chance: float, title: str
+) -> None:
+    """Plot shares of right answers over distance on a logarithmic scale, and chance as a dotted line."""
+
+    def draw(axes: "Axes") -> None:
+        for number, (name, shares) in enumerate(accuracies.items()):
+            axes.semilogx(list(shares), list(shares.values()), label=name, marker="o", **_style(number))
+        axes.axhline(chance, color="#777777", linestyle=":", label="chance")
+        distances = sorted({distance for shares in accuracies.values() for distance in shares})
+        axes.set_xticks(distances, [str(distance) for distance in distances])
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="distance k in steps", ylabel="share of right answers", ylim=(0, 1.03), title=title)
+        axes.legend()
+
+    _save(path, draw)
+
+
 def plot_flow(path: Path, norms: Mapping[str, Sequence[float]], *, title: str) -> None:
     """Plot norms of gradients over distance, on a logarithmic scale where an exponential is a line."""
 

@@ -21,6 +21,7 @@ from seqgen.errors import ArtifactError, ConfigError
 from seqgen.evaluation import Score, evaluate
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel, activation_penalties
+from seqgen.networks.unrolled import saturated_share
 from seqgen.runtime import choose_device, prepare_torch
 from seqgen.training.averaging import WeightAverage, averaging_rule
 from seqgen.training.budget import Budget
@@ -187,6 +188,7 @@ class Trainer:
                 seconds=self.seconds,
                 tokens_per_second=meter.tokens_per_second(),
                 validation=score,
+                gate_saturation=None if score is None else self.history[-1]["gate_saturation"],
                 is_best=is_best,
                 stopped_early=stopped,
                 notice=notice,
@@ -268,6 +270,7 @@ class Trainer:
             "train_loss_nats": round(training_loss, 5),
             "valid_loss_nats": None if score is None else round(score.loss_nats, 5),
             "protocol": None if score is None else score.protocol,
+            "gate_saturation": saturated_share(self.model, self.tokens),
         }
         self.history.append(record)
         if is_best:

@@ -31,6 +31,7 @@ class Step:
         clipped_share: Share of the steps among the last 100 whose gradients were clipped.
         tokens_per_second: Since training began or was resumed, validations not counted.
         validation: The score measured after this step, if it was due.
+        gate_saturation: Then also the share of gate values below 0.1 or above 0.9, of an LSTM or GRU.
         is_best: Whether that score is the best so far.
         stopped_early: Whether this is the last step because the score no longer improved.
         notice: What the user should know of what happened before this step.
@@ -46,6 +47,7 @@ class Step:
     seconds: float
     tokens_per_second: float
     validation: Validation | None = None
+    gate_saturation: float | None = None
     is_best: bool = False
     stopped_early: bool = False
     notice: str | None = None

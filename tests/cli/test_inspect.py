@@ -22,6 +22,15 @@ def test_gradients_compares_models_and_scales(models, capsys):
     flows = json.loads(capsys.readouterr().out)
     assert list(flows) == ["lstm (lstm)", "lstm (lstm), weights × 3", "rnn (rnn)", "rnn (rnn), weights × 3"]
     assert all(len(flow["hidden"]) == 21 for flow in flows.values())
+    clipped = ["--scale", "9", "--clip", "0.01"]
+    assert (
+        run(["inspect", "gradients", "lstm", "book.txt", *options[:2], *clipped, *options[6:], "--json"]) == 0
+    )
+    descent = json.loads(capsys.readouterr().out)["rnn (rnn), weights × 9"]["descent"]
+    assert descent["gradient_norm"] > descent["clip_norm"] == 0.01
+    assert descent["loss_after_clipped"] != descent["loss_after"]
+    assert run(["inspect", "gradients", "lstm", "book.txt", "--clip", "1", *options[6:]]) == 0
+    assert "after a clipped step" in capsys.readouterr().out
     assert run(["inspect", "gradients", "lstm", "book.txt", "--distance", "20", "--places", "2"]) == 0
     assert capsys.readouterr().out.startswith("model")
 

@@ -4,7 +4,14 @@ import torch
 
 from seqgen.config import ModelConfig
 from seqgen.errors import CorpusError
-from seqgen.inspection.gradients import WARM_UP, factor_per_step, gradient_flow
+from seqgen.inspection.gradients import (
+    WARM_UP,
+    decades,
+    descend,
+    factor_per_step,
+    gradient_flow,
+    read_places,
+)
 from seqgen.networks.tasks import LanguageModel
 
 V, E, H = 7, 3, 5
@@ -71,3 +78,43 @@ def test_places_lie_within_documents():
 def test_documents_that_are_too_short_are_refused():
     with pytest.raises(CorpusError, match="has the 54 tokens this takes, the longest has 40"):
         flow(model("gru"), documents=(0, 40, 60))
+
+
+def test_a_clipped_step_is_a_shorter_one_and_does_less_harm_where_gradients_explode():
+    net = model("rnn", layers=1)
+    read = read_places(stream(), np.array((0, 400)), distance=30, places=25)
+    start = [parameter.clone() for parameter in net.parameters()]
+    found = descend(net, read, clip_norm=0.1, learning_rate=0.1, scale=5.0)
+    assert found.gradient_norm > 1000
+    assert found.loss_after > found.loss_after_clipped
+    assert found.clipped_share == pytest.approx(0.1 / found.gradient_norm)
+    shorter = descend(net, read, clip_norm=1e9, learning_rate=0.1 * found.clipped_share, scale=5.0)
+    assert shorter.loss_after == pytest.approx(found.loss_after_clipped, abs=1e-6)
+    assert all(torch.equal(one, other) for one, other in zip(start, net.parameters(), strict=True))
+
+
+def test_an_explosion_past_float32_is_still_a_number():
+    read = read_places(stream(), np.array((0, 400)), distance=60, places=2)
+    net = model("rnn", layers=1)
+    with torch.no_grad():
+        net.encoder[0].weight_hh.copy_(torch.linalg.qr(net.encoder[0].weight_hh)[0])
+        net.encoder[0].weight_ih.zero_()
+    found = descend(net, read, clip_norm=1.0, learning_rate=0.1, scale=9.0)
+    assert 1e39 < found.gradient_norm < np.inf
+    assert np.isfinite([found.loss_after, found.loss_after_clipped]).all()
+
+
+def test_a_small_gradient_is_left_as_it_is_and_the_step_goes_down():
+    found = descend(
+        model("gru"),
+        read_places(stream(), np.array((0, 400)), distance=20, places=5),
+        clip_norm=50.0,
+        learning_rate=0.1,
+    )
+    assert found.clipped_share == 1.0
+    assert found.loss_after == found.loss_after_clipped < found.loss_before
+
+
+def test_slopes_are_told_in_decades_a_step():
+    assert decades(0.1) == -1.0
+    assert np.isnan(decades(0.0))

@@ -10,7 +10,9 @@ The equations are those of torch's layers and of `seqgen.kernels`:
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqgen.errors import ConfigError
@@ -18,6 +20,9 @@ from seqgen.kernels.recurrent import LayerWeights
 from seqgen.networks.encoders import RecurrentEncoder, RecurrentWeights
 from seqgen.networks.stepped import SteppedEncoder
 from seqgen.networks.tasks import LanguageModel
+
+SATURATED = 0.1
+_GLANCE = (8, 32)
 
 
 class LayerStep(NamedTuple):
@@ -50,7 +55,7 @@ def unroll(model: LanguageModel, tokens: Tensor, *, scale: float = 1.0) -> Itera
         raise ConfigError("only plain lstm, gru and rnn cells can be looked into; this model has others")
     weights = [_double(layer, scale) for layer in encoder if isinstance(layer, RecurrentWeights)]
     embedding = model.embedding.weight.double()
-    zeros = [torch.zeros(tokens.shape[1], size, dtype=torch.float64) for size in encoder.sizes]
+    zeros = [embedding.new_zeros(tokens.shape[1], size) for size in encoder.sizes]
     steps = [LayerStep({}, zero, zero) for zero in zeros]
     for read in tokens:
         keep = (read != eos).double().unsqueeze(1)
@@ -60,6 +65,38 @@ def unroll(model: LanguageModel, tokens: Tensor, *, scale: float = 1.0) -> Itera
             steps[number] = _STEPS[encoder.cell](below, kept, weights[number])
             below = steps[number].hidden
         yield list(steps)
+
+
+def gate_saturation(model: LanguageModel, tokens: Tensor) -> dict[str, float]:
+    """Return by gate which share of its values is within `SATURATED` of 0 or 1, where it hardly learns.
+
+    Args:
+        model: Of plain recurrent cells; a tanh RNN has no gates.
+        tokens: (T, B), read from the zero state.
+    """
+    shares: dict[str, list[float]] = {}
+    with torch.inference_mode():
+        for layer in (layer for step in unroll(model, tokens) for layer in step):
+            for name, gate in layer.gates.items():
+                closed_or_open = (gate - 0.5).abs() > 0.5 - SATURATED
+                shares.setdefault(name, []).append(float(closed_or_open.double().mean()))
+    return {name: sum(values) / len(values) for name, values in shares.items()}
+
+
+def saturated_share(model: LanguageModel, stream: NDArray[np.unsignedinteger]) -> float | None:
+    """Return the share of saturated gates while a little of a stream is read, cheaply.
+
+    Returns:
+        None of a stream that is too short and of cells that have no gates or cannot be unrolled.
+    """
+    rows, steps = _GLANCE
+    encoder = model.encoder
+    plain = isinstance(encoder, RecurrentEncoder) and not isinstance(encoder, SteppedEncoder)
+    if not plain or len(stream) < rows * steps:
+        return None
+    read = torch.from_numpy(stream[: rows * steps].astype(np.int64)).view(rows, steps).t()
+    shares = gate_saturation(model, read.to(model.embedding.weight.device))
+    return round(sum(shares.values()) / len(shares), 4) if shares else None
 
 
 def _double(layer: RecurrentWeights, scale: float) -> LayerWeights:

@@ -1,18 +1,20 @@
+import numpy as np
 import pytest
 import torch
 
 from seqgen.config import ModelConfig
 from seqgen.errors import ConfigError
 from seqgen.inspection.gates import read_gates
-from seqgen.inspection.unrolled import unroll
 from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.unrolled import gate_saturation, saturated_share, unroll
 
 T, B, V, E, H = 9, 3, 11, 5, 6
 
 
 def model(cell, **options):
     torch.manual_seed(0)
-    return LanguageModel(ModelConfig(cell=cell, embedding_size=E, hidden_size=H, **options), V).eval()
+    options = {"embedding_size": E, **options}
+    return LanguageModel(ModelConfig(cell=cell, hidden_size=H, **options), V).eval()
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -51,6 +53,26 @@ def test_a_cell_that_writes_keeps_and_reads_is_seen_to():
     assert [round(step.memory.item(), 4) for step in states] == [1, 1, 1, 1, 0, 0]
     assert [round(step.hidden.item(), 4) for step in states] == [0, 0, 0, 0.7616, 0, 0]
     assert [round(step.gates["forget"].item()) for step in states] == [0, 1, 1, 1, 0, 1]
+
+
+def test_gates_are_saturated_near_their_ends_alone():
+    net, tokens = model("lstm", layers=1), torch.randint(1, V, (T, B))
+    layer = net.encoder[0]
+    with torch.no_grad():
+        layer.weight_ih.zero_()
+        layer.weight_hh.zero_()
+        layer.bias_ih.copy_(torch.tensor([3.0, -3.0, 0.0, 2.0]).repeat_interleave(H))  # i, f, g, o
+    assert gate_saturation(net, tokens) == {"input": 1.0, "forget": 1.0, "output": 0.0}
+    stream = np.random.default_rng(0).integers(1, V, 300).astype(np.uint8)
+    assert saturated_share(net, stream) == round(2 / 3, 4)
+
+
+@pytest.mark.parametrize("options", [{"cell": "rnn"}, {"cell": "bow"}, {"cell": "gru", "layer_norm": True}])
+def test_cells_without_gates_in_sight_and_short_streams_have_no_share(options):
+    stream = np.random.default_rng(0).integers(1, V, 300).astype(np.uint8)
+    options = {"embedding_size": H, **options} if "layer_norm" in options else options
+    assert saturated_share(model(**options), stream) is None
+    assert saturated_share(model("gru"), stream[:100]) is None
 
 
 @pytest.mark.parametrize("options", [{"cell": "window"}, {"cell": "lstm", "layer_norm": True}])

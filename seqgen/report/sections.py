@@ -1,0 +1,180 @@
+"""The sections of a report, each a function from values to a `Section`."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen.report.charts import Line, chart, key
+from seqgen.report.page import Section
+from seqgen.report.tunes import ShownTune, tune_html
+
+Floats = NDArray[np.float64]
+
+
+def tunes_section(tunes: Sequence[ShownTune], lead: str) -> Section:
+    """Show tunes that can be played."""
+    return Section("tunes", "Tunes", lead, "".join(tune_html(tune) for tune in tunes))
+
+
+def texts_section(texts: Sequence[str], lead: str) -> Section:
+    """Show texts side by side; those that are laid out with blanks in letters of one width."""
+    kinds = [" code" if _is_laid_out(text) else "" for text in texts]
+    shown = "".join(
+        f'<div class="card"><p class="sample{kind}">{html.escape(text)}</p></div>'
+        for kind, text in zip(kinds, texts, strict=True)
+    )
+    return Section("samples", "Samples", lead, f'<div class="columns">{shown}</div>')
+
+
+def _is_laid_out(text: str) -> bool:
+    return "\n  " in text or "\n\t" in text or text.count("  ") > 3
+
+
+def curves_section(history: Sequence[Mapping[str, Any]], lead: str) -> Section:
+    """Show the losses of training and validation over the seconds of training."""
+    names = {"train_loss_nats": "training", "valid_loss_nats": "validation"}
+    lines = [
+        Line(name, [(float(r["seconds"]), float(r[field])) for r in history if r[field] is not None], colour)
+        for colour, (field, name) in enumerate(names.items())
+    ]
+    drawn = chart(
+        [line for line in lines if line.points], x="seconds of training", y="loss in nats per token"
+    )
+    return Section("learning", "How it learned", lead, drawn)
+
+
+class Strip(NamedTuple):
+    """Tokens coloured by one cell.
+
+    Attributes:
+        heading: What the cell watches.
+        label: What is shown of it.
+        tokens: T of them, as they are shown.
+        values: Within ±1 where `signed`, else within 0 and 1, (T,).
+    """
+
+    heading: str
+    label: str
+    tokens: Sequence[str]
+    values: Floats
+    signed: bool
+
+
+def strips_section(strips: Sequence[Strip], lead: str) -> Section:
+    """Show what cells do while a text is read."""
+    body = "".join(
+        f'<h3>{html.escape(strip.heading)}</h3><p class="note">{html.escape(strip.label)}</p>{_strip(strip)}'
+        for strip in strips
+    )
+    return Section("cells", "What its cells watch", lead, _LEGEND + body)
+
+
+def _strip(strip: Strip) -> str:
+    spans = "".join(
+        f'<span style="background:{_tint(float(value), signed=strip.signed)}" title="{value:.2f}">'
+        f"{html.escape(token)}</span>"
+        for token, value in zip(strip.tokens, strip.values, strict=True)
+    )
+    return f'<div class="strip">{spans}</div>'
+
+
+def _tint(value: float, *, signed: bool) -> str:
+    name = ("low" if value < 0 else "high") if signed else "open"
+    return f"rgba(var(--{name}),{0.7 * min(1.0, abs(value)):.2f})"
+
+
+_LEGEND = (
+    '<p class="note legend">value −1 <i style="background:linear-gradient(90deg,rgba(var(--low),.7),'
+    'transparent,rgba(var(--high),.7))"></i> +1. Point at a token to read its number.</p>'
+)
+
+
+LETTER_SHARE, LINE_SHARE = 1.5, 3.4
+"""Room that a letter and a line of a map take, in percent of its width and height."""
+
+
+def map_section(points: Floats, names: Sequence[str], kinds: Sequence[str], lead: str) -> Section:
+    """Show names where their vectors lie; where there is no room for a name, a dot.
+
+    Args:
+        points: (N, 2), the most important first.
+        names: N of them, as they are shown.
+        kinds: What each is, which decides its colour; at most seven different ones.
+        lead: Of the section.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    places = 4 + 92 * (points - low) / np.maximum(high - low, 1e-12)
+    order = list(dict.fromkeys(kinds))
+    spans = "".join(
+        f'<span{"" if has_room else " class=dot"} title="{html.escape(name)}" '
+        f'style="left:{x:.1f}%;top:{100 - y:.1f}%;color:var(--c{order.index(kind)})">'
+        f"{html.escape(name) if has_room else ''}</span>"
+        for (x, y), name, kind, has_room in zip(places, names, kinds, find_room(places, names), strict=True)
+    )
+    legend = key([(kind, number) for number, kind in enumerate(order)]) if len(order) > 1 else ""
+    return Section("map", "What lies near what", lead, f'{legend}<div class="map">{spans}</div>')
+
+
+def find_room(places: Floats, names: Sequence[str]) -> list[bool]:
+    """Tell which names can be written at their places, in percent, without touching an earlier one."""
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for (x, y), name in zip(places.tolist(), names, strict=True):
+        half = LETTER_SHARE * len(name) / 2
+        free = all(abs(x - x0) > half + half0 or abs(y - y0) > LINE_SHARE for x0, y0, half0 in taken)
+        if free:
+            taken.append((x, y, half))
+        found.append(free)
+    return found
+
+
+def flow_section(flows: Mapping[str, Sequence[float]], lead: str) -> Section:
+    """Show norms of gradients over distance."""
+    lines = [Line(name, list(enumerate(norms)), number) for number, (name, norms) in enumerate(flows.items())]
+    drawn = chart(lines, x="distance k in tokens", y="norm of the gradient", decades=True)
+    return Section("memory", "How far back it feels", lead, drawn)
+
+
+def ladder_section(models: Sequence[Mapping[str, Any]], own: str, lead: str) -> Section:
+    """Show models of a comparison from worst to best, and their curves.
+
+    Args:
+        models: Records of `seqgen compare --json`.
+        own: The name of the model that the report is about, which stands out.
+        lead: Of the section.
+    """
+    ordered = sorted(models, key=lambda model: -model["bits"])
+    rows = "".join(
+        "<tr>"
+        + f"<td>{_marked(str(model['name']), own)}</td><td>{model['parameters']:,}</td>"
+        + f"<td>{model['minutes']:.2f}</td><td>{model['bits']:.3f}</td><td>{model['gap_bits']:+.3f}</td></tr>"
+        for model in ordered
+    )
+    unit = str(ordered[0]["unit"]).removesuffix("s")
+    headings = ("model", "parameters", "minutes", f"bits per {unit}", "gap")
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    table = f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+    lines = [
+        Line(str(model["name"]), [(float(x), float(y)) for x, y in model["curve"]], number)
+        for number, model in enumerate(models)
+        if model["curve"]
+    ]
+    curves = chart(lines, x="seconds of training", y="bits per token") if lines else ""
+    return Section("ladder", "Among others", lead, table + curves)
+
+
+def _marked(name: str, own: str) -> str:
+    return f"<b>{html.escape(name)}</b>" if name == own else html.escape(name)
+
+
+def card_section(facts: Mapping[str, str], command: str) -> Section:
+    """Show facts by name, and the command that makes more."""
+    items = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        for name, value in facts.items()
+    )
+    body = f"<dl>{items}</dl><pre>{html.escape(command)}</pre>"
+    return Section("card", "The model", "", body)
