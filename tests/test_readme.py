@@ -43,6 +43,9 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "pydoc").write_text("\n".join(sentences(150)))
     (tmp_path / "book.txt").write_text("\n".join(sentences(150)))
     (tmp_path / "names.txt").write_text("\n".join(sentences(100, seed=1)))
+    reviews = [f"{text}\t{'long' if len(text) > 25 else 'short'}" for text in sentences(100, seed=2)]
+    (tmp_path / "reviews.tsv").write_text("\n".join(reviews))
+    (tmp_path / "unread.txt").write_text("the cat sat on a mat.\na rat.\n")
     (tmp_path / "fiddle").mkdir()
     book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
     (tmp_path / "fiddle" / "reels.abc").write_text(book)
