@@ -47,6 +47,9 @@ def workplace(tmp_path, monkeypatch):
     english = sentences(100, seed=2)
     (tmp_path / "english.txt").write_text("\n".join(english[:3]) + "\n")
     (tmp_path / "pairs.tsv").write_text("".join(f"{text}\t{text.upper()}\n" for text in english))
+    reviews = [f"{text}\t{'long' if len(text) > 25 else 'short'}" for text in sentences(100, seed=2)]
+    (tmp_path / "reviews.tsv").write_text("\n".join(reviews))
+    (tmp_path / "unread.txt").write_text("the cat sat on a mat.\na rat.\n")
     (tmp_path / "fiddle").mkdir()
     book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
     (tmp_path / "fiddle" / "reels.abc").write_text(book)

@@ -201,7 +201,7 @@ def _tell_plan(corpus: "LabelledCorpus", model: "Classifier") -> None:
 
 def _finish(corpus: "LabelledCorpus", objective: Any, request: TrainRequest) -> None:
     """Score the best weights on what validates and on the test, store that and tell it."""
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, load_checkpoint
     from seqgen.evaluation.classification import restore_classifier, score_part
     from seqgen.training.classifying import measure_of
 
@@ -214,7 +214,7 @@ def _finish(corpus: "LabelledCorpus", objective: Any, request: TrainRequest) -> 
         if len(corpus.parts[name])
     }
     records = {name: score.record() for name, score in scores.items()}
-    objective.write(request.output, history=artifact.history(), scores=records)
+    objective.write(request.output, history=load_checkpoint(request.output).history, scores=records)
     for name, score in scores.items():
         texts = f"{score.confusion.sum():,} texts"
         notice(f"{name}: accuracy {score.accuracy:.2%}, macro-F1 {score.macro_f1:.4f} ({texts})")

@@ -75,10 +75,11 @@ class Classification:
 
     def _depth(self, parameter: str) -> int:
         """Return 0 for what is new, 1 for the top layer, and so on down to the embedding."""
-        layers = 0 if self.config.model.cell == "bow" else self.config.model.layers
+        begin_anew = self.config.model.cell == "bow" or self.config.classify.vectors_only
+        layers = 0 if begin_anew else self.config.model.layers
         if parameter.startswith("embedding."):
             return layers + 1
-        if parameter.startswith("reader.encoder."):
+        if parameter.startswith("reader.encoder.") and layers:
             return layers - int(parameter.split(".")[2])
         return 0
 
