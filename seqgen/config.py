@@ -189,7 +189,7 @@ class ClassifyConfig(_Strict):
 class TranslateConfig(_Strict):
     """What `--task translate` alone needs to know."""
 
-    attention: Literal["none", "dot", "general", "additive"] = "general"
+    attention: Literal["none", "dot", "general", "additive"] = "additive"
     """How the decoder's state meets the source; `none` gives it only the encoder's last state."""
     input_feeding: bool = False
     """Whether each step of the decoder also reads the features of the one before (Luong et al. 2015)."""

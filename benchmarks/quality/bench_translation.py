@@ -1,7 +1,7 @@
 """BLEU on test pairs by the length of the source, with and without attention: the bottleneck made visible.
 
 python benchmarks/quality/bench_translation.py PAIRS.tsv --epochs 12 -o FOLDER [--split 90/5/5]
-    [--attention none general] [--options="--hidden-size 256 --dropout 0.4"]
+    [--attention none additive] [--options="--hidden-size 256 --dropout 0.4"]
 
 Trains a model for each kind of attention, all else alike, unless FOLDER holds it already; the weights that
 are kept are chosen on validation pairs. Each distinct source of the test part is translated once and compared
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--output", "-o", type=Path, required=True)
     parser.add_argument("--epochs", default="12")
     parser.add_argument("--split", default="90/5/5")
-    parser.add_argument("--attention", nargs="+", default=["none", "general"])
+    parser.add_argument("--attention", nargs="+", default=["none", "additive"])
     parser.add_argument("--options", default="", help="further options of seqgen train")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,8 @@ UnfreezeEpochs = Annotated[
     float | None, typer.Option(help="classify: epochs until the next lower layer learns, too.")
 ]
 AttentionName = Annotated[
-    str | None, typer.Option("--attention", help="translate: none, dot, general or additive.")
+    str | None,
+    typer.Option("--attention", help="translate: none, dot, general or additive, which is the default."),
 ]
 InputFeeding = Annotated[
     bool | None, typer.Option("--input-feeding", help="translate: feed features into the next step.")

@@ -57,7 +57,7 @@ def translate(
     if attention_plot:
         check_plot(attention_plot)
         if artifact.config.translate.attention == "none":
-            raise ConfigError(f"--attention-plot: {model} has no attention; train with --attention general")
+            raise ConfigError(f"--attention-plot: {model} has no attention; train with --attention additive")
     search = Search(beam=beam, length_penalty=length_penalty, n_best=n_best, copy_unknown=copy_unknown)
     translator = Translator.of(artifact, device)
     if score:

@@ -152,7 +152,7 @@ def test_two_aligned_files_train_without_attention_and_a_shared_vocabulary(folde
     stdin("one\n")
     assert run(["translate", str(output)]) == 0
     assert run(["translate", str(output), "--attention-plot", str(tmp_path / "a.png")]) == 1
-    assert "has no attention; train with --attention general" in capsys.readouterr().err
+    assert "has no attention; train with --attention additive" in capsys.readouterr().err
 
 
 def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):
