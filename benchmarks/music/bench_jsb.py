@@ -6,7 +6,7 @@ at least the probability of one order of its voices, so this is an upper bound o
 Boulanger-Lewandowski et al. (2012). Like theirs, frames are quarters: every fourth frame of the file. Unlike
 theirs, pieces are in their own keys. The ends of pieces, which those models do not predict, are given apart.
 
-    python -m benchmarks.music.bench_jsb [--model DIR] [--count 100] [-- --epochs 5]
+    python -m benchmarks.music.bench_jsb [--model DIR] [--count 100] [--temperatures 1 0.9] [-- --epochs 5]
 
 `--model` scores a model that the same recipe made before; what follows `--` goes to `seqgen train`.
 """
@@ -66,10 +66,10 @@ def score(model: Path, corpus: Path, part: str) -> dict[str, float]:
     }
 
 
-def sample(model: Path, count: int) -> list[Chorale]:
+def sample(model: Path, count: int, temperature: float) -> list[Chorale]:
     """Return sampled pieces as frames of MIDI notes, -1 for silence."""
     command = [sys.executable, "-m", "seqgen", "sample", str(model), "--count", str(count), "--seed", "1"]
-    command += ["--length", "1200", "--format", "tokens"]
+    command += ["--length", "1200", "--format", "tokens", "--temperature", str(temperature)]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [frames_of(line.split()) for line in run.stdout.splitlines()]
 
@@ -91,14 +91,18 @@ def keeping_places(pieces: list[Chorale], ranges: list[tuple[int, int]]) -> dict
     """Return how often voices cross and leave their ranges, as shares of frames with both and of notes."""
     frames = np.array([frame for piece in pieces for frame in piece])
     sounding = frames >= 0
+    owner = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
     both = sounding[:, :-1] & sounding[:, 1:]
     crossed = both & (frames[:, :-1] < frames[:, 1:])
     low, high = np.array(ranges).T
     outside = sounding & ((frames < low) | (frames > high))
+    share = crossed.any(axis=1).mean()
+    excess = np.bincount(owner, crossed.any(axis=1) - share)  # of each piece, whose crossings come together
     return {
         "pieces": len(pieces),
         "frames": len(frames),
-        "frames_with_a_crossing": round(float(crossed.any(axis=1).mean()), 5),
+        "frames_with_a_crossing": round(float(share), 5),
+        "standard_error": round(float(np.sqrt((excess**2).sum()) / len(frames)), 5),
         "crossed_pairs": round(float(crossed.sum() / both.sum()), 5),
         "notes_out_of_range": round(float(outside.sum() / sounding.sum()), 5),
     }
@@ -114,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 0.9])
     parser.add_argument("train", nargs="*", help="options of seqgen train")
     options = parser.parse_args()
     result: dict[str, Any] = {"machine": describe_machine(), "published": PUBLISHED}
@@ -134,7 +139,10 @@ def main() -> None:
         ranges = voice_ranges(everything)
         result["ranges"] = ranges
         result["bach"] = keeping_places(everything, ranges)
-        result["samples"] = keeping_places(sample(model, options.count), ranges)
+        result["samples"] = {
+            temperature: keeping_places(sample(model, options.count, temperature), ranges)
+            for temperature in options.temperatures
+        }
     print(json.dumps(result))
 
 
