@@ -31,7 +31,8 @@ from seqgen.music.measures import measures, wrong_measures
 from seqgen.music.pieces import Piece
 from seqgen.music.read import MusicUnit, parse_unit
 from seqgen.music.write import write_abc
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from seqgen.sampling.outputs import make_piece
 from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 

@@ -30,7 +30,8 @@ from seqgen.kernels.constraint import FREE, Constraint
 from seqgen.kernels.decode import Decoder
 from seqgen.kernels.draw import DrawRule
 from seqgen.sampling.constraints import TextRules, constrain
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 
 LEVELS = {
     "char": [],

@@ -43,7 +43,8 @@ def compare_samples(
         count: How many tunes to draw.
     """
     from seqgen.evaluation.music import compare, profile
-    from seqgen.sampling.engine import SampleConfig, Sampler, collect
+    from seqgen.sampling.engine import SampleConfig, Sampler
+    from seqgen.sampling.events import collect
     from seqgen.sampling.outputs import make_piece
 
     notice(f"drawing {count:,} tunes")

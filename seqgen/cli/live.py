@@ -111,7 +111,8 @@ def _show_sample(view: "Progress", sample: str) -> None:
 def _preview(output: Path, seed: int) -> str:
     """Return a sample of the best model so far; of music only what can be shown as text."""
     from seqgen.artifacts import load_artifact
-    from seqgen.sampling.engine import SampleConfig, Sampler, collect
+    from seqgen.sampling.engine import SampleConfig, Sampler
+    from seqgen.sampling.events import collect
     from seqgen.sampling.outputs import make_piece, natural_format
 
     artifact = load_artifact(output, verify=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seqgen.networks.tasks import LanguageModel
     from seqgen.report.page import Section
     from seqgen.report.tunes import ShownTune
-    from seqgen.sampling.engine import Sample
+    from seqgen.sampling.events import Sample
 
 SAMPLE_TOKENS = 700
 READ_TOKENS = 3000
@@ -45,7 +45,8 @@ class Subject:
     @cached_property
     def samples(self) -> "list[Sample]":
         """More samples than are shown, for the sections that look at how the model reads."""
-        from seqgen.sampling.engine import SampleConfig, Sampler, collect
+        from seqgen.sampling.engine import SampleConfig, Sampler
+        from seqgen.sampling.events import collect
 
         count = max(self.count, READ_TOKENS // SAMPLE_TOKENS)
         config = SampleConfig(count=count, length=SAMPLE_TOKENS, temperature=self.temperature, seed=self.seed)

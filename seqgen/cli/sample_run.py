@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
     from seqgen.sampling.automata import Limits
     from seqgen.sampling.beam import BeamConfig
-    from seqgen.sampling.engine import Event, SampleConfig, Sampler
+    from seqgen.sampling.engine import SampleConfig, Sampler
+    from seqgen.sampling.events import Event
     from seqgen.sampling.lookups import Lookups
     from seqgen.sampling.outputs import Format
     from seqgen.sampling.parts import Part

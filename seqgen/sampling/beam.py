@@ -27,7 +27,8 @@ from seqgen.data.tokenizers import EOS_ID
 from seqgen.errors import ConfigError
 from seqgen.kernels.decode import DecodeState
 from seqgen.sampling.automata import Limits
-from seqgen.sampling.engine import Event, SampleConfig, Sampler, Teller
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import Event, Teller
 from seqgen.sampling.filters import forbid_repeats
 from seqgen.sampling.ranking import check_length_penalty, penalised
 

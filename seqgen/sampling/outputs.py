@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import ConfigError
 from seqgen.music.write import TUNE_FORMS, TUNE_SUFFIXES, TuneForm
-from seqgen.sampling.engine import Ended, Event, Sample, in_order
+from seqgen.sampling.events import Ended, Event, Sample, in_order
 
 if TYPE_CHECKING:
     from seqgen.music.pieces import Piece

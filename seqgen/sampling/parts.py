@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.music.write import write_abc, write_tune
-from seqgen.sampling.engine import Ended, Event, Reason, Sample, collect
+from seqgen.sampling.events import Ended, Event, Reason, Sample, collect
 from seqgen.sampling.outputs import ONE_TUNE_A_FILE, Format, json_line, make_piece, text_pieces, tokens_line
 from seqgen.sampling.prompts import Prompt
 from seqgen.sampling.stops import Drawn

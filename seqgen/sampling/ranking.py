@@ -8,7 +8,7 @@ machine translation system"): the score is divided by ((5 + tokens) / 6) ** pena
 from collections.abc import Iterable, Iterator
 
 from seqgen.errors import ConfigError
-from seqgen.sampling.engine import Ended, Event, in_order
+from seqgen.sampling.events import Ended, Event, in_order
 
 MAX_CANDIDATES = 10_000
 MAX_LENGTH_PENALTY = 10.0

@@ -10,7 +10,8 @@ import numpy as np
 from seqgen.data.tokenizers import EOS_ID, Tokenizer
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.sampling.automata import Automaton, Limits, explore
-from seqgen.sampling.engine import Ended, Event, Sample, SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import Ended, Event, Sample, collect
 from seqgen.sampling.filling import Filler, stretches
 from seqgen.sampling.prompts import Prompt, encode_tune, note_tokenizer
 from seqgen.sampling.stops import Drawn

@@ -9,7 +9,8 @@ from seqgen.sampling.automata import DEAD
 from seqgen.sampling.beam import BeamConfig, beam_search
 from seqgen.sampling.constraints import TextRules, constrain
 from seqgen.sampling.counting import Reader
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from seqgen.sampling.ranking import penalised
 from tests.kernels.plain_decode import PlainDecoder, random_weights
 from tests.sampling.models import char_tokenizer, spelling_weights, write_model

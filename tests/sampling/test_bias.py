@@ -4,7 +4,8 @@ import pytest
 from seqgen.data.tokenizers import make_tokenizer, ranked_vocab
 from seqgen.errors import ConfigError
 from seqgen.sampling.bias import token_bias
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from tests.sampling.models import char_tokenizer, write_model
 
 WORDS = make_tokenizer(

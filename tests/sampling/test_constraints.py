@@ -7,7 +7,8 @@ from seqgen.data.tokenizers import byte_vocab, make_tokenizer, ranked_vocab
 from seqgen.data.words import cut_words
 from seqgen.errors import ConfigError
 from seqgen.sampling.constraints import TextRules, constrain
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from tests.corpora import sentences
 from tests.sampling.models import (
     TUNE,

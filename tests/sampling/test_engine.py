@@ -6,7 +6,8 @@ import pytest
 from seqgen.data.tokenizers import byte_vocab, make_tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.sampling.constraints import TextRules, constrain
-from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect, in_order
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import Ended, collect, in_order
 from seqgen.sampling.stops import Drawn
 from tests.kernels.plain_decode import plain_sample
 from tests.sampling.models import ALPHABET, char_tokenizer, spelling_weights, write_model

@@ -1,7 +1,8 @@
 import numpy as np
 
 from seqgen.cli.sample_options import parse_temperature
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from seqgen.sampling.kinds import kind_of, relative_sharpness
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 

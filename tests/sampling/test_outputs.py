@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seqgen.errors import ConfigError
-from seqgen.sampling.engine import Ended, Sample
+from seqgen.sampling.events import Ended, Sample
 from seqgen.sampling.outputs import (
     choose_format,
     json_line,

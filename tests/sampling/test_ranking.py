@@ -1,6 +1,7 @@
 import pytest
 
-from seqgen.sampling.engine import Ended, SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import Ended, collect
 from seqgen.sampling.ranking import best_of, penalised
 from seqgen.sampling.stops import Drawn
 from tests.sampling.models import write_model

@@ -12,7 +12,8 @@ from seqgen.music.melody import MelodyEncoding
 from seqgen.music.pieces import parse_pitch
 from seqgen.music.playback import join_ties, playback_spans
 from seqgen.sampling.automata import DEAD
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 from tests.sampling.models import abc_piece, char_tokenizer, note_tokenizer, write_model
 

@@ -7,7 +7,8 @@ import pytest
 from seqgen.data.tokenizers import EOS_ID
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.music.measures import wrong_measures
-from seqgen.sampling.engine import SampleConfig, Sampler, collect
+from seqgen.sampling.engine import SampleConfig, Sampler
+from seqgen.sampling.events import collect
 from seqgen.sampling.filling import Filler, stretches
 from seqgen.sampling.outputs import make_piece
 from seqgen.sampling.varying import fill, infill, keep, rhythm_of
