@@ -87,7 +87,9 @@ class Rendering:
         if self.form in ("json", "tokens"):
             return f"{self._line(sample, ids)}\n".encode("utf-8", "replace")
         title = f"{self.title}, tune {number}" if self.several else self.title
-        piece = make_piece(self.tokenizer, sample.tokens, title, begin=self.prompt.names)
+        piece = make_piece(
+            self.tokenizer, sample.tokens, title, begin=self.prompt.names, end=self.prompt.rest
+        )
         if self.form in ONE_TUNE_A_FILE:
             return write_tune(piece, self.form)
         between = "\n" if number > 1 else ""
