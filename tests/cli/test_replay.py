@@ -12,10 +12,11 @@ from seqgen.cli import recording
 from seqgen.cli.app import run
 from seqgen.cli.recording import plan_again
 from seqgen.cli.sample import FormatName, plan_samples
+from seqgen.cli.sample_music import Kept
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 OTHERS = {int: 17, float: 0.25, str: "text", Path: Path("place"), bool: True, FormatName: FormatName.TOKENS}
-OTHERS |= {list[str]: ["a b", "-c=1"]}
+OTHERS |= {list[str]: ["a b", "-c=1"], Kept: Kept.PITCH}
 
 
 @pytest.fixture
