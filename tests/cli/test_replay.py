@@ -67,9 +67,11 @@ def test_every_option_comes_back_from_a_receipt_as_it_was():
     values = other_values()
     app = typer.Typer()
     app.command()(capture)
-    arguments = ["--exact", "--json", "--interactive"]
+    arguments = ["--exact", "--json", "--interactive", "--valid"]
     for name, value in values.items():
-        option = {"model": None, "form": "--format"}.get(name, "--" + name.replace("_", "-"))
+        option = {"model": None, "form": "--format", "pitch_range": "--range"}.get(
+            name, "--" + name.replace("_", "-")
+        )
         if not isinstance(value, bool):
             listed = value if isinstance(value, list) else [value]
             arguments += [f"{option}={one}" if option else str(one) for one in listed]
