@@ -141,7 +141,7 @@ class Run:
             notice(
                 f"--max-copy {longest} ended {copied} of the samples: all that could follow would copy more"
             )
-        if cut and self.form in TUNES:
+        if cut and self.form in TUNES and self.constraint is None:  # else it is whole all the same
             notice(f"{cut} of {self.count} tunes were cut at --length {self.config.length}")
 
 

@@ -153,9 +153,10 @@ def check_options(config: SampleConfig) -> None:
     """
     if not config.length:
         raise ConfigError("--length 0: a beam search needs an end")
+    plain = SampleConfig()
     for option in fields(SampleConfig):
-        if option.name not in OBEYED and getattr(config, option.name) != option.default:
-            flag = "temperature" if option.name == "final_temperature" else option.name.replace("_", "-")
+        if option.name not in OBEYED and getattr(config, option.name) != getattr(plain, option.name):
+            flag = "temperature" if "temperature" in option.name else option.name.replace("_", "-")
             raise ConfigError(f"--{flag}: has no meaning with --beam, which draws nothing; leave one out")
 
 

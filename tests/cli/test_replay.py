@@ -12,10 +12,11 @@ from seqgen.cli import recording
 from seqgen.cli.app import run
 from seqgen.cli.recording import plan_again
 from seqgen.cli.sample import FormatName, plan_samples
+from seqgen.cli.sample_music import Kept
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 OTHERS = {int: 17, float: 0.25, str: "text", Path: Path("place"), bool: True, FormatName: FormatName.TOKENS}
-OTHERS |= {list[str]: ["a b", "-c=1"]}
+OTHERS |= {list[str]: ["a b", "-c=1"], Kept: Kept.PITCH}
 
 
 @pytest.fixture
@@ -66,9 +67,11 @@ def test_every_option_comes_back_from_a_receipt_as_it_was():
     values = other_values()
     app = typer.Typer()
     app.command()(capture)
-    arguments = ["--exact", "--json", "--interactive"]
+    arguments = ["--exact", "--json", "--interactive", "--valid"]
     for name, value in values.items():
-        option = {"model": None, "form": "--format"}.get(name, "--" + name.replace("_", "-"))
+        option = {"model": None, "form": "--format", "pitch_range": "--range"}.get(
+            name, "--" + name.replace("_", "-")
+        )
         if not isinstance(value, bool):
             listed = value if isinstance(value, list) else [value]
             arguments += [f"{option}={one}" if option else str(one) for one in listed]

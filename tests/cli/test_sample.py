@@ -368,7 +368,7 @@ def test_what_makes_no_sense_for_music_is_one_line_and_exit_1(player, sample, ar
 
 
 def test_a_tune_that_was_cut_is_written_and_told(player, sample):
-    code, out, err = sample(player, "--seed", 1, "--length", 6)
+    code, out, err = sample(player, "--any", "--seed", 1, "--length", 6)
     assert code == 0
     assert out.splitlines()[-1] == "|: AB"
     assert err == "seqgen: 1 of 1 tunes were cut at --length 6\n"
