@@ -114,8 +114,10 @@ def _evaluate(
 
     artifact = load_artifact(path)
     if artifact.config.task in _OTHER_TASKS:
-        if options.wanted or ngrams.wanted or protocol != "carried" or per_token:
-            raise ConfigError(f"{path}: --per-token, --protocol, caches and n-grams are for language models")
+        if options.wanted or ngrams.wanted or protocol != "carried" or per_token or samples is not None:
+            raise ConfigError(
+                f"{path}: --per-token, --protocol, --samples, caches and n-grams are for language models"
+            )
         _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json)
         return
     require_task(artifact, "lm")

@@ -91,7 +91,11 @@ def report(
     page = make_page(subject.artifact.path.resolve().name, _subtitle(subject.artifact), sections)
     with replacing(output) as aside:
         aside.write_text(page, encoding="utf-8")
-    notice(f"{output} is written, {len(page.encode()) / 1e6:.1f} MB: {', '.join(s.title for s in sections)}")
+    notice(f"{output} is written, {_size(len(page.encode()))}: {', '.join(s.title for s in sections)}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _read_comparison(path: Path) -> list[dict[str, Any]]:

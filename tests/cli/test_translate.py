@@ -106,8 +106,9 @@ def test_other_pairs_are_evaluated_as_a_whole(model, tmp_path, capsys):
     assert run(["evaluate", str(model), str(tmp_path / "p.tsv"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["sentences"], record["units"]["chars"]) == (2, 17)
-    assert run(["evaluate", str(model), "--cache", "5"]) == 1
-    assert "are for language models" in capsys.readouterr().err
+    for option in ("--cache", "--samples"):
+        assert run(["evaluate", str(model), option, "5"]) == 1
+        assert "are for language models" in capsys.readouterr().err
 
 
 def test_pairs_that_validate_can_be_given_apart(folder, tmp_path, capsys):
