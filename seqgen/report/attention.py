@@ -56,7 +56,7 @@ def plot_attention(
 
 
 def _fonts(chars: set[str]) -> tuple[list[str], list[str]]:
-    """Return the families to draw with, in the order they are asked for a glyph, and what all of them lack."""
+    """Return the families to draw with, in the order they are asked, and what all of them lack."""
     from matplotlib.font_manager import FontProperties, findfont, fontManager
     from matplotlib.ft2font import FT2Font
 
