@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
-from seqgen.errors import ArtifactError, ConfigError
+from seqgen.cli.own_corpus import own_index
+from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
@@ -27,11 +28,7 @@ Index = Annotated[
 def look_up(
     artifact: "Artifact", index: str | None, max_copy: int | None, mix_ngram: float | None
 ) -> "Lookups":
-    """Open what the options ask for.
-
-    Raises:
-        ArtifactError: If no index is named, and the corpus of the model is another one than it was.
-    """
+    """Open what the options ask for; for errors see `own_index`."""
     from seqgen.data.indexing import ensure_index
     from seqgen.kernels.jit import telling_of_compilation
     from seqgen.sampling.lookups import NO_LOOKUPS, check_lookups, open_lookups
@@ -41,11 +38,9 @@ def look_up(
         if index is not None:
             raise ConfigError(f"--index {index}: what for? give --max-copy or --mix-ngram too")
         return NO_LOOKUPS
-    corpus = [index] if index is not None else artifact.source["corpus"]
-    searched = ensure_index(corpus, artifact.config, tokenizer=artifact.tokenizer, notify=notice)
-    if index is None and searched.corpus_hash != artifact.source["corpus_hash"]:
-        raise ArtifactError(
-            f"{artifact.path}: its corpus {' '.join(corpus)} has changed since; name one with --index"
-        )
+    if index is None:
+        searched = own_index(artifact, otherwise="name one with --index")
+    else:
+        searched = ensure_index([index], artifact.config, tokenizer=artifact.tokenizer, notify=notice)
     with telling_of_compilation(lambda: notice("compiling the search (first run on this machine)")):
         return open_lookups(searched, max_copy=max_copy, mix_ngram=mix_ngram, notify=notice)

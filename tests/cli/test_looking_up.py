@@ -130,6 +130,15 @@ def test_a_replay_searches_the_same_corpus_or_says_that_it_changed(home, sample,
     assert (again, err.endswith(message)) == (b"", True)
 
 
+def test_a_corpus_of_the_model_that_is_not_here_is_told_with_the_model(sample):
+    code, out, err = sample("--mix-ngram", 0.5)
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "seqgen: error: m: its own corpus cannot be read from here (letters.txt: no such file"
+    )
+    assert err.endswith("; go where it lies, or name one with --index\n")
+
+
 def test_a_changed_corpus_of_the_model_is_not_searched_for_the_one_it_was(home, sample):
     (home / "letters.txt").write_text(BOOK)
     code, out, err = sample("--max-copy", 5)
