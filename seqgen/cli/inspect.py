@@ -244,6 +244,9 @@ def gates(
     text: Annotated[str, _TEXT],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Cells to rank for each mark.")] = 3,
+    tune: Annotated[
+        int | None, typer.Option(min=1, help="Which tune of a tune file; else the first.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every gate and value of every token as JSON.")
     ] = False,
@@ -262,7 +265,7 @@ def gates(
     from seqgen.inspection.gates import find_marks, most_selective, read_gates
 
     artifact = require_task(load_artifact(model), "lm")
-    ids = _encode(artifact, text)
+    ids = _encode(artifact, text, tune)
     tokens = [artifact.tokenizer.tokens[token] for token in ids]
     try:
         readings = read_gates(restore_model(artifact, "cpu"), ids)
@@ -285,13 +288,15 @@ def gates(
     print_table(rows, headings=["mark", "layer", "cell", "selectivity", "value there"])
 
 
-def _encode(artifact: "Artifact", text: str) -> list[int]:
+def _encode(artifact: "Artifact", text: str, tune: int | None) -> list[int]:
     import sys
 
     from seqgen.sampling.prompts import text_prompt, tune_prompt
 
     if artifact.tokenizer.modality != "text":
-        prompt = tune_prompt(artifact.tokenizer, Path(text))
+        prompt = tune_prompt(artifact.tokenizer, Path(text), number=tune)
+    elif tune is not None:
+        raise ConfigError("--tune: this model reads text; it is for models of music")
     else:
         prompt = text_prompt(artifact.tokenizer, sys.stdin.read() if text == "-" else text)
     for remark in prompt.remarks:

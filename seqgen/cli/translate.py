@@ -76,7 +76,7 @@ def _translate_lines(translator: "Translator", search: "Search", as_json: bool, 
             _print(line, found, as_json)
         sys.stdout.flush()
     if plot and not drawn:
-        notice(f"{plot} was not drawn: there was no line to translate")
+        notice(f"{plot} was not drawn: no line came to a translation")
 
 
 def arriving_lines() -> Iterator[list[str]]:

@@ -99,7 +99,10 @@ def _text_of(source: Source, config: Config) -> str:
 def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:
     def skip(skipped: Skipped) -> None:
         if config.corpus.on_error != "skip":
-            raise CorpusError(f"{source.name}:{skipped.place.removeprefix('line ')}: {skipped.reason}")
+            place = skipped.place.removeprefix("line ")
+            raise CorpusError(
+                f"{source.name}:{place}: {skipped.reason}; mend it, or leave out such rows: --on-error skip"
+            )
         notify(f"left out {skipped}")
 
     text = _text_of(source, config)

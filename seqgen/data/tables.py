@@ -85,7 +85,7 @@ def _rows(lines: Iterator[str], source: Source, on_skip: OnSkip) -> Iterator[tup
             continue
         width = len(row) if width is None else width
         if len(row) != width:
-            reason = f"{len(row)} cells, where the first row has {width}"
+            reason = f"{len(row)} cell{'s' * (len(row) != 1)}, where the first row has {width}"
             on_skip(Skipped(source.name, reason, f"line {reader.line_num}"))
         else:
             yield row, reader.line_num

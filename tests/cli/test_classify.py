@@ -253,7 +253,7 @@ def test_a_bad_row_and_a_single_label_are_told_with_their_place(tmp_path, capsys
     path = tmp_path / "a.tsv"
     path.write_text("good\tpos\nbad\tneg\nfine\n")
     assert train(path, tmp_path / "m") == 1
-    assert f"error: {path}:3: 1 cells, where the first row has 2" in capsys.readouterr().err
+    assert f"error: {path}:3: 1 cell, where the first row has 2" in capsys.readouterr().err
     path.write_text("text\tlabel\ngood\tpos\nfine\tpos\n")
     assert train(path, tmp_path / "m") == 1
     assert "all 2 texts have the label pos" in capsys.readouterr().err

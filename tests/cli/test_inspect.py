@@ -3,7 +3,7 @@ import json
 import pytest
 
 from seqgen.cli.app import run
-from tests.sampling.models import write_model
+from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
 @pytest.fixture
@@ -48,6 +48,18 @@ def test_gates_ranks_cells_and_writes_a_page(models, capsys):
     assert len(record["tokens"]) == len(record["layers"][1]["forget"]) == 46
     page = (models / "strip.html").read_text(encoding="utf-8")
     assert "What the cells of lstm do" in page
+
+
+def test_gates_reads_the_tune_of_a_book_that_is_chosen(models, capsys):
+    write_model(models / "tunes", note_tokenizer([abc_piece(TUNE)]))
+    (models / "book.abc").write_text(f"{TUNE}\nX:2\nM:4/4\nL:1/8\nK:D\nd8|]\n")
+    read = []
+    for number in ("1", "2"):
+        assert run(["inspect", "gates", "tunes", "book.abc", "--tune", number, "--json"]) == 0
+        read.append(json.loads(capsys.readouterr().out)["tokens"])
+    assert len(read[0]) > len(read[1])
+    assert run(["inspect", "gates", "lstm", "abc", "--tune", "2"]) == 1
+    assert "--tune: this model reads text" in capsys.readouterr().err
 
 
 def test_an_empty_text_is_refused(models, capsys):

@@ -40,7 +40,7 @@ def test_a_row_of_another_width_is_told_with_its_line():
     found, skipped = cells('id,text\n1,"a\nb"\n2\n3,c,d\n4,e\n', "csv", "text")
     assert found == ["a\nb", "e"]
     assert skipped == [
-        "t.csv: line 4: 1 cells, where the first row has 2",
+        "t.csv: line 4: 1 cell, where the first row has 2",
         "t.csv: line 5: 3 cells, where the first row has 2",
     ]
 
