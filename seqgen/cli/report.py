@@ -292,6 +292,8 @@ def _card(subject: Subject) -> "Section | None":
         "Seed": str(config.training.seed),
     }
     for part, score in artifact.scores.items():
+        if "loss_nats" not in score:
+            continue
         bits = [f"{value:.3f} bits per {unit}" for unit, value in score.get("bits_per", {}).items()]
         facts[f"Score, {part} part ({score['protocol']})"] = ", ".join(
             [f"{score['loss_nats']:.4f} nats", *bits[:1]]
