@@ -134,7 +134,7 @@ def load_artifact(path: Path, *, verify: bool = True) -> Artifact:
     return artifact
 
 
-_TASKS = {
+TASKS = {
     "lm": ("a language model", "sample"),
     "classify": ("a classifier", "classify"),
     "translate": ("a translation model", "translate"),
@@ -150,8 +150,8 @@ def require_task(artifact: Artifact, task: str) -> Artifact:
     """
     found = artifact.config.task
     if found != task:
-        is_one, command = _TASKS[found]
-        wanted, _ = _TASKS[task]
+        is_one, command = TASKS[found]
+        wanted, _ = TASKS[task]
         raise ArtifactError(
             f"{artifact.path}: {is_one}, where {wanted} is needed; use `seqgen {command} {artifact.path}`"
         )

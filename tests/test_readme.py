@@ -38,6 +38,20 @@ def test_the_readme_shows_the_main_commands():
     assert {"train", "sample", "evaluate", "vocab", "index", "corpus"} <= shown
 
 
+@pytest.mark.parametrize(
+    "page", [README, *sorted((README.parent / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_every_link_leads_to_a_file(page):
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_page_is_linked_from_the_readme_or_another_page():
+    pages = {page.name: page.read_text(encoding="utf-8") for page in (README.parent / "docs").glob("*.md")}
+    shown = README.read_text(encoding="utf-8") + "".join(pages.values())
+    assert [name for name in pages if f"{name})" not in shown] == []
+
+
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """A folder with small stand-ins for every corpus that the README names."""

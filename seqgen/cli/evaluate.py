@@ -23,7 +23,8 @@ from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, NgramOrder, read_with_ngrams
-from seqgen.errors import ArtifactError, ConfigError, CorpusError
+from seqgen.cli.own_corpus import own_index
+from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
@@ -114,8 +115,10 @@ def _evaluate(
 
     artifact = load_artifact(path)
     if artifact.config.task in _OTHER_TASKS:
-        if options.wanted or ngrams.wanted or protocol != "carried" or per_token:
-            raise ConfigError(f"{path}: --per-token, --protocol, caches and n-grams are for language models")
+        if options.wanted or ngrams.wanted or protocol != "carried" or per_token or samples is not None:
+            raise ConfigError(
+                f"{path}: --per-token, --protocol, --samples, caches and n-grams are for language models"
+            )
         _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json)
         return
     require_task(artifact, "lm")
@@ -170,18 +173,7 @@ def _what_to_predict(artifact: "Artifact", corpus: list[str] | None, part: str) 
 
 
 def _own_index(artifact: "Artifact") -> "TokenIndex":
-    """Return the index of the corpus that a model was trained on."""
-    from seqgen.data.indexing import ensure_index
-
-    index = ensure_index(
-        artifact.source["corpus"], artifact.config, tokenizer=artifact.tokenizer, notify=notice
-    )
-    if index.corpus_hash != artifact.source["corpus_hash"]:
-        raise ArtifactError(
-            f"{artifact.path}: its corpus {' '.join(artifact.source['corpus'])} has changed since; "
-            "name a corpus to evaluate on"
-        )
-    return index
+    return own_index(artifact, otherwise="name a corpus to evaluate on")
 
 
 def _losses(

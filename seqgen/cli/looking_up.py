@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.own_corpus import own_index
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Index = Annotated[
 def look_up(
     artifact: "Artifact", index: str | None, max_copy: int | None, mix_ngram: float | None
 ) -> "Lookups":
-    """Open what the options ask for."""
+    """Open what the options ask for; for errors see `own_index`."""
     from seqgen.data.indexing import ensure_index
     from seqgen.kernels.jit import telling_of_compilation
     from seqgen.sampling.lookups import NO_LOOKUPS, check_lookups, open_lookups
@@ -37,7 +38,9 @@ def look_up(
         if index is not None:
             raise ConfigError(f"--index {index}: what for? give --max-copy or --mix-ngram too")
         return NO_LOOKUPS
-    corpus = [index] if index is not None else artifact.source["corpus"]
-    searched = ensure_index(corpus, artifact.config, tokenizer=artifact.tokenizer, notify=notice)
+    if index is None:
+        searched = own_index(artifact, otherwise="name one with --index")
+    else:
+        searched = ensure_index([index], artifact.config, tokenizer=artifact.tokenizer, notify=notice)
     with telling_of_compilation(lambda: notice("compiling the search (first run on this machine)")):
         return open_lookups(searched, max_copy=max_copy, mix_ngram=mix_ngram, notify=notice)

@@ -54,6 +54,7 @@ def make_receipt(
         files={str(path): content_hash(path) for path in read if path != run.artifact.path},
         stdin=stdin,
         samples=tuple(samples),
+        index_hash=run.lookups.index_hash,
     )
 
 

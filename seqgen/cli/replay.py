@@ -47,6 +47,8 @@ def replay(
     }
     with standard_input(kept.stdin):
         run = replace(plan_again(plan_samples, settings, source=receipt), name=kept.model["name"])
+    if run.lookups.index_hash != kept.index_hash:
+        raise ConfigError(f"{receipt}: the corpus that was searched has changed since; restore it")
     parts = checked(run.parts(), kept, source=str(receipt))
     write_parts(parts, output, run.form, run.count)
     differences = kept.differences()

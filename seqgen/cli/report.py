@@ -42,6 +42,11 @@ class Subject:
     seed: int
     compared: list[dict[str, Any]]
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is a language model, which has samples, and can be looked into while it reads them."""
+        return self.artifact.config.task == "lm"
+
     @cached_property
     def samples(self) -> "list[Sample]":
         """More samples than are shown, for the sections that look at how the model reads."""
@@ -86,7 +91,11 @@ def report(
     page = make_page(subject.artifact.path.resolve().name, _subtitle(subject.artifact), sections)
     with replacing(output) as aside:
         aside.write_text(page, encoding="utf-8")
-    notice(f"{output} is written, {len(page.encode()) / 1e6:.1f} MB: {', '.join(s.title for s in sections)}")
+    notice(f"{output} is written, {_size(len(page.encode()))}: {', '.join(s.title for s in sections)}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _read_comparison(path: Path) -> list[dict[str, Any]]:
@@ -114,11 +123,13 @@ def _subtitle(artifact: "Artifact") -> str:
         "window": "A window",
         "bow": "A bag of words",
     }
-    size = f"{model.layers} × {model.hidden_size} units"
-    options = "".join(f", {option}" for option in cell_options(model))
+    is_mean = artifact.config.task == "classify" and model.cell == "bow"
+    size = "" if is_mean else f" of {model.layers} × {model.hidden_size} units"
+    both = ", read from both ends" * model.bidirectional
+    options = "" if is_mean else "".join(f", {option}" for option in cell_options(model))
     history = artifact.history()
     time = f" for {_duration(float(history[-1]['seconds']))}" if history else ""
-    return f"{names[model.cell]} of {size}{options}, trained on {corpus}{time}."
+    return f"{names[model.cell]}{size}{both}{options}, trained on {corpus}{time}."
 
 
 def _corpus(artifact: "Artifact") -> str:
@@ -135,6 +146,8 @@ def _duration(seconds: float) -> str:
 def _samples(subject: Subject) -> "Section | None":
     from seqgen.report.sections import texts_section, tunes_section
 
+    if not subject.writes:
+        return None
     how = f"Drawn at temperature {subject.temperature:g} with seed {subject.seed}"
     shown = subject.samples[: subject.count]
     if subject.artifact.tokenizer.modality == "text":
@@ -181,7 +194,23 @@ def _learning(subject: Subject) -> "Section | None":
         "The loss on what it trained on, and on what it did not see. Where the second rises while the first "
         "falls, it learns by heart."
     )
-    return curves_section(history, lead)
+    unit = "label" if subject.artifact.config.task == "classify" else "token"
+    return curves_section(history, lead, unit=unit)
+
+
+def _verdicts(subject: Subject) -> "Section | None":
+    from seqgen.data.index import PARTS
+    from seqgen.report.sections import confusion_section
+
+    scores = subject.artifact.scores
+    part = next((part for part in reversed(PARTS) if "confusion" in scores.get(part, {})), None)
+    if part is None:
+        return None
+    score = scores[part]
+    lead = (
+        f"The {score['examples']:,} texts of the {part} part: their labels in rows, what it says in columns."
+    )
+    return confusion_section(subject.artifact.config.classify.labels, score["confusion"], lead)
 
 
 def _cells(subject: Subject) -> "Section | None":
@@ -189,6 +218,8 @@ def _cells(subject: Subject) -> "Section | None":
     from seqgen.inspection.portrait import watched_marks
     from seqgen.report.sections import Strip, strips_section
 
+    if not subject.writes:
+        return None
     ids = [token for sample in subject.samples for token in (*sample.tokens, 0)][:READ_TOKENS]
     names = [subject.artifact.tokenizer.tokens[token] for token in ids]
     watched = [found for found in watched_marks(subject.network, ids, names) if found.cell.score >= CLEAREST][
@@ -256,6 +287,8 @@ def _flow(subject: Subject) -> "Section | None":
     from seqgen.inspection.portrait import own_flow
     from seqgen.report.sections import flow_section
 
+    if not subject.writes:
+        return None
     flow = own_flow(subject.network, [[0, *sample.tokens] for sample in subject.samples])
     if flow is None:
         return None
@@ -280,6 +313,8 @@ def _ladder(subject: Subject) -> "Section | None":
 
 
 def _card(subject: Subject) -> "Section | None":
+    from seqgen.artifacts import TASKS
+    from seqgen.data.index import PARTS
     from seqgen.report.sections import card_section
 
     artifact = subject.artifact
@@ -291,21 +326,33 @@ def _card(subject: Subject) -> "Section | None":
         "Parameters": f"{weights:,}",
         "Seed": str(config.training.seed),
     }
-    for part, score in artifact.scores.items():
-        if "loss_nats" not in score:
-            continue
-        bits = [f"{value:.3f} bits per {unit}" for unit, value in score.get("bits_per", {}).items()]
-        facts[f"Score, {part} part ({score['protocol']})"] = ", ".join(
-            [f"{score['loss_nats']:.4f} nats", *bits[:1]]
-        )
+    for part in PARTS:
+        if part in artifact.scores:
+            name, told = _told_score(part, artifact.scores[part])
+            facts[name] = told
     if artifact.source.get("licence"):
         facts["Licence of the corpus"] = str(artifact.source["licence"])
-    return card_section(facts, f"seqgen sample {artifact.path.resolve().name} --seed {subject.seed}")
+    _, command = TASKS[config.task]
+    seed = f" --seed {subject.seed}" * subject.writes
+    return card_section(facts, f"seqgen {command} {artifact.path.resolve().name}{seed}")
+
+
+def _told_score(part: str, score: dict[str, Any]) -> tuple[str, str]:
+    """Name a score of any task, with its protocol if it has one, and say what it is."""
+    bits = [f"{value:.3f} bits per {unit}" for unit, value in score.get("bits_per", {}).items()]
+    told = [f"{score['loss_nats']:.4f} nats", *bits[:1]]
+    if "accuracy" in score:
+        told = [f"accuracy {score['accuracy']:.2%}", f"macro-F1 {score['macro_f1']:.4f}"]
+    if "bleu" in score:
+        told += [f"BLEU {score['bleu']:.1f}", f"chrF {score['chrf']:.1f}"]
+    protocol = f" ({score['protocol']})" if "protocol" in score else ""
+    return f"Score, {part} part{protocol}", ", ".join(told)
 
 
 SECTIONS: tuple[Callable[[Subject], "Section | None"], ...] = (
     _samples,
     _learning,
+    _verdicts,
     _cells,
     _map,
     _flow,

@@ -49,6 +49,12 @@ _RUNNERS = {
 }
 """The module whose `run(request)` trains a model for each task."""
 
+_LANGUAGE_MODELS_ALONE = {
+    "corpus": ("documents", "column", "parts", "transpose", "stretch"),
+    "vocab": ("notes", "grid"),
+}
+"""Keys of how a stream of documents, or music, is read, which labelled texts and pairs are not."""
+
 
 def runner_of(request: TrainRequest) -> Callable[[TrainRequest], int]:
     """Return what does a training, by its task; one that is resumed stays with its own.
@@ -61,6 +67,10 @@ def runner_of(request: TrainRequest) -> Callable[[TrainRequest], int]:
         if other != task and other in request.chosen:
             key = next(iter(request.chosen[other]))
             raise ConfigError(f"{other}.{key} is of no effect on --task {task}; it is for --task {other}")
+    for section, keys in _LANGUAGE_MODELS_ALONE.items():
+        for key in keys:
+            if task != "lm" and key in request.chosen.get(section, {}):
+                raise ConfigError(f"{section}.{key} is of no effect on --task {task}; leave it out")
     if task == "lm" and (request.valid or request.test):
         raise ConfigError("--valid and --test are for --task classify and translate; use --split here")
     run: Callable[[TrainRequest], int] = import_module(_RUNNERS[task]).run

@@ -200,7 +200,8 @@ def plan_samples(
         name=model.resolve().name,
     )
     if fix or infill:
-        return music.varied(run, music.Task(prompt, tune, fix, infill, candidates))
+        task = music.Task(prompt, tune, fix, infill, candidates)
+        return music.varied(run, task, rules=[*rules.given, *tune_rules.given])
     tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)

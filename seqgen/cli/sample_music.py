@@ -11,6 +11,8 @@ from seqgen.cli.console import notice
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seqgen.cli.sample_run import Run
     from seqgen.data.tokenizers import Tokenizer
     from seqgen.sampling.varying import Variation
@@ -73,16 +75,30 @@ def vary(tokenizer: "Tokenizer", task: Task) -> "Variation":
     return infill(tokenizer, piece, _parse_bars(task.infill or ""))
 
 
-def varied(run: "Run", task: Task) -> "Run":
+def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = ()) -> "Run":
     """Return a run that varies a tune instead of drawing a new one.
 
+    Args:
+        run: What is to be drawn otherwise.
+        task: What to vary.
+        rules: The names of rules for whole samples that were given.
+
     Raises:
-        ConfigError: See `vary`; or if the run searches.
+        ConfigError: See `vary`; or if the run searches, or obeys rules or limits that a variation does not.
     """
+    from seqgen.sampling.lookups import NO_LOOKUPS
+
     if run.beam or run.candidates > 1:
         raise ConfigError(
             f"{task.option}: draws, and compares what it draws by itself; without --beam, --best-of"
         )
+    if rules:
+        flag = rules[0].replace("_", "-")
+        raise ConfigError(
+            f"{task.option}: the tune says what stays; --{flag} is for what is drawn as a whole"
+        )
+    if task.infill and run.lookups is not NO_LOOKUPS:
+        raise ConfigError(f"{task.option}: fits bars into the tune; without --max-copy, --mix-ngram")
     variation = vary(run.artifact.tokenizer, task)
     length = max(run.config.length, variation.constraint.shortest or 0)  # the tune says how long it is
     return replace(

@@ -1,6 +1,7 @@
 """`seqgen score`: how much each token of a text surprises a model, or one model more than another."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.recording import STDIN, standard_input
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class _Token(NamedTuple):
 
 def score(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
-    file: Annotated[str, _FILE] = "-",
+    file: Annotated[str, _FILE] = STDIN,
     against: Annotated[Path | None, _AGAINST] = None,
     view: Annotated[bool, _VIEW] = False,
     output: Annotated[Path | None, _OUTPUT] = None,
@@ -94,10 +96,13 @@ def score(
 
 def _read(model: Path, file: str, against: Path | None, exact: bool) -> list[_Token]:
     """Let the models read, one after the other."""
-    index, bits, ranks = _surprise(model, file, exact)
+    content = sys.stdin.buffer.read() if against and file == STDIN else None  # two models read it
+    with standard_input(content):
+        index, bits, ranks = _surprise(model, file, exact)
     other: list[float] | list[None] = [None] * len(bits)
     if against:
-        second, other, _ = _surprise(against, file, exact)
+        with standard_input(content):
+            second, other, _ = _surprise(against, file, exact)
         if second.documents("test").tolist() != index.documents("test").tolist():
             raise ConfigError(
                 f"--against {against}: divides the text into other tokens; take two models of one level"
@@ -111,12 +116,12 @@ def _surprise(path: Path, file: str, exact: bool) -> "tuple[TokenIndex, list[flo
     import math
     from dataclasses import replace
 
-    from seqgen.artifacts import load_artifact
+    from seqgen.artifacts import load_artifact, require_task
     from seqgen.data.indexing import ensure_index
     from seqgen.kernels.jit import telling_of_compilation
     from seqgen.sampling.engine import Sampler
 
-    artifact = load_artifact(path)
+    artifact = require_task(load_artifact(path), "lm")
     everything = replace(artifact.config.index, split=(0.0, 0.0, 100.0))
     config = replace(artifact.config, index=everything)
     index = ensure_index([file], config, tokenizer=artifact.tokenizer, notify=notice)

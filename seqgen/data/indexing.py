@@ -228,7 +228,10 @@ class _Job:
         share = unknown / max(tokens, 1)
         told = f"{unknown:,} of {tokens:,} tokens ({share:.1%}) are not in the vocabulary"
         if self.given is not None and share > MOST_UNKNOWN:
-            raise TokenError(f"{told}; it was made from another corpus: `seqgen vocab` makes one from this")
+            raise TokenError(
+                f"{', '.join(self.corpus.names)}: {told}; it was made from another corpus: take a model of "
+                "this one, or a vocabulary (`seqgen vocab`)"
+            )
         if unknown:
             self.notify(f"{told} and read as {tokenizer.tokens[UNK_ID]}")
 

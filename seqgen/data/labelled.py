@@ -62,7 +62,7 @@ def read_labelled(names: Sequence[str], config: Config, notify: Notify) -> list[
         source = examine(path, named=True)
         if not isinstance(source, Source) or source.kind not in TABLE_KINDS:
             raise CorpusError(
-                f"{name}: no table; give a .tsv, .csv or .jsonl, or a folder with one per label"
+                f"{name}: no table; give a .tsv, .csv or .jsonl, or a folder with a folder for each label"
             )
         examples += _read_table(source, config, notify)
     if not examples:

@@ -10,25 +10,28 @@ from seqgen.errors import ArtifactError, TokenError
 Floats = NDArray[np.float64]
 SPECIAL = 2
 """<eos> and <unk> come first in a vocabulary and are nobody's neighbours."""
-_WORD_START = "▁"
+_WORD_STARTS = ("", " ", "▁")
 
 
 def learned_vectors(artifact: Artifact) -> Floats:
-    """Return the embedding of a model, (V, E).
+    """Return the embedding of a model, (V, E); of one that translates, that of its sources.
 
     Raises:
         ArtifactError: If it is one-hot, where all tokens are equally far apart.
     """
     weights = artifact.weights()
-    if "embedding.weight" not in weights:
+    found = [weights[name] for name in ("embedding.weight", "source_embedding.weight") if name in weights]
+    if not found:
         raise ArtifactError(
             f"{artifact.path}: its tokens are one-hot, so none is near another; train learned ones"
         )
-    return weights["embedding.weight"].astype(np.float64)
+    return found[0].astype(np.float64)
 
 
 def find_token(tokenizer: Tokenizer, word: str) -> int:
-    """Return the id of a token; a subword that begins a word need not be written with its mark.
+    """Return the id of a token; the space or the mark before a word need not be written.
+
+    Of a word that is a token with and without it, that is the one with the lower id, the more frequent one.
 
     Raises:
         TokenError: If there is no such token; similar ones are named.
@@ -36,10 +39,10 @@ def find_token(tokenizer: Tokenizer, word: str) -> int:
     from difflib import get_close_matches
 
     names = list(tokenizer.tokens)
-    for name in (word, _WORD_START + word, word.lower()):
-        if name in names:
-            return names.index(name)
-    near = get_close_matches(word, names, n=3)
+    for form in (word, word.lower()):
+        if found := [names.index(start + form) for start in _WORD_STARTS if start + form in names]:
+            return min(found)
+    near = get_close_matches(word, {name.lstrip("".join(_WORD_STARTS)) for name in names}, n=3)
     hint = f"; near: {', '.join(near)}" if near else f", which has {tokenizer.level} tokens"
     raise TokenError(f"{word!r} is no token of this model{hint}")
 

@@ -33,17 +33,27 @@ def _is_laid_out(text: str) -> bool:
     return "\n  " in text or "\n\t" in text or text.count("  ") > 3
 
 
-def curves_section(history: Sequence[Mapping[str, Any]], lead: str) -> Section:
-    """Show the losses of training and validation over the seconds of training."""
+def curves_section(history: Sequence[Mapping[str, Any]], lead: str, *, unit: str = "token") -> Section:
+    """Show the losses of training and validation, in nats per `unit`, over the seconds of training."""
     names = {"train_loss_nats": "training", "valid_loss_nats": "validation"}
     lines = [
         Line(name, [(float(r["seconds"]), float(r[field])) for r in history if r[field] is not None], colour)
         for colour, (field, name) in enumerate(names.items())
     ]
-    drawn = chart(
-        [line for line in lines if line.points], x="seconds of training", y="loss in nats per token"
-    )
+    shown = [line for line in lines if line.points]
+    drawn = chart(shown, x="seconds of training", y=f"loss in nats per {unit}")
     return Section("learning", "How it learned", lead, drawn)
+
+
+def confusion_section(labels: Sequence[str], counts: Sequence[Sequence[int]], lead: str) -> Section:
+    """Show how often texts of each label were given each: true labels in rows."""
+    head = "".join(f"<th>{html.escape(label)}</th>" for label in ("true, given", *labels))
+    rows = "".join(
+        f"<tr><td>{html.escape(label)}</td>{''.join(f'<td>{count:,}</td>' for count in row)}</tr>"
+        for label, row in zip(labels, counts, strict=True)
+    )
+    table = f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+    return Section("verdicts", "How it judges", lead, table)
 
 
 class Strip(NamedTuple):

@@ -18,10 +18,12 @@ class Lookups:
     Attributes:
         copying: How much of it may be copied.
         mixing: An n-gram model of it that is mixed in.
+        index_hash: The sha256 of the index that is searched; empty if none is.
     """
 
     copying: CopyLimit = ANY_COPY
     mixing: NgramMix = NO_MIX
+    index_hash: str = ""
 
     def told_cornered(self, sequence: int) -> str:
         """Say that a constraint cannot be met by a sequence without copying too much."""
@@ -78,4 +80,4 @@ def open_lookups(
         if index.counts("valid")["tokens"]:
             model = model.fitted(index.tokens("valid"), index.documents("valid"))
         mixing = model.mix(mix_ngram)
-    return Lookups(copying, mixing)
+    return Lookups(copying, mixing, index.content_hash)

@@ -81,12 +81,12 @@ def text_pieces(events: Iterable[Event], *, prompt: str, documents: str) -> Iter
         yield event, text + "\n" if begins and last != "\n" else text
 
 
-def tokens_line(names: Sequence[str], tokens: Iterable[int]) -> str:
+def tokens_line(names: Iterable[str]) -> str:
     r"""Return the names of tokens separated by spaces; in a name, white space and backslashes are escaped.
 
     Python's `unicode_escape` codec reads a name back: `\n` is a line break, `\x20` a space.
     """
-    return " ".join(_escaped(names[token]) for token in tokens)
+    return " ".join(map(_escaped, names))
 
 
 def _escaped(name: str) -> str:

@@ -83,9 +83,8 @@ class Rendering:
 
     def _whole(self, sample: Sample) -> bytes:
         number = sample.sequence + 1
-        ids = [*self.prompt.ids.tolist(), *sample.tokens]
         if self.form in ("json", "tokens"):
-            return f"{self._line(sample, ids)}\n".encode("utf-8", "replace")
+            return f"{self._line(sample)}\n".encode("utf-8", "replace")
         title = f"{self.title}, tune {number}" if self.several else self.title
         piece = make_piece(
             self.tokenizer, sample.tokens, title, begin=self.prompt.names, end=self.prompt.rest
@@ -95,12 +94,12 @@ class Rendering:
         between = "\n" if number > 1 else ""
         return (between + write_abc([piece], first=number)).encode("utf-8")
 
-    def _line(self, sample: Sample, ids: list[int]) -> str:
-        names = tokens_line(self.tokenizer.tokens, ids)
+    def _line(self, sample: Sample) -> str:
+        known, prompt = self.tokenizer.tokens, self.prompt
+        before = prompt.names or [known[token] for token in prompt.ids]
+        names = tokens_line([*before, *(known[token] for token in sample.tokens), *prompt.rest])
         if self.form == "tokens":
             return names
         if self.tokenizer.modality == "text":
-            return json_line(
-                sample, seed=self.seed, content={"prompt": self.prompt.text, "text": sample.text}
-            )
+            return json_line(sample, seed=self.seed, content={"prompt": prompt.text, "text": sample.text})
         return json_line(sample, seed=self.seed, content={"tokens": names})

@@ -60,6 +60,7 @@ class Receipt:
         files: The sha256 of what was read, by path.
         stdin: What came from standard input, if that was read.
         samples: In order.
+        index_hash: The sha256 of the index that was searched, if any was.
     """
 
     seqgen: str
@@ -69,6 +70,7 @@ class Receipt:
     files: Mapping[str, str]
     stdin: bytes | None
     samples: tuple[SampleRecord, ...]
+    index_hash: str = ""
 
     def differences(self) -> str:
         """Say in what machine and seqgen differ from those that made the samples; empty if in nothing."""

@@ -89,7 +89,8 @@ def budget_text(config: TrainingConfig) -> str:
     """Say how long a training lasts, such as "3 minutes"."""
     given = []
     if config.epochs is not None:
-        given.append(f"{config.epochs:g} epochs")
+        given.append(f"{config.epochs:g} epoch{'s' * (config.epochs != 1)}")
     if config.minutes is not None:
-        given.append(f"{round(config.minutes, 2):g} minutes")
+        minutes = round(config.minutes, 2)
+        given.append(f"{minutes:g} minute{'s' * (minutes != 1)}")
     return " or ".join(given) or f"{DEFAULT_MINUTES:g} minutes"

@@ -127,14 +127,25 @@ def test_evaluating_another_label_or_a_changed_corpus_is_told(model, reviews, tm
 
 
 def test_a_classifier_is_not_sampled_from_and_a_language_model_not_classified_with(model, tmp_path, capsys):
-    assert run(["sample", str(model)]) == 1
     expected = f"{model}: a classifier, where a language model is needed; use `seqgen classify {model}`"
-    assert expected in capsys.readouterr().err
+    for command in (["sample"], ["score"]):
+        assert run([*command, str(model)]) == 1
+        assert expected in capsys.readouterr().err
     text = tmp_path / "text.txt"
     text.write_text("the film is fine. " * 60)
     assert run(["train", str(text), "-o", str(tmp_path / "lm"), *SMALL, "--epochs", "1"]) == 0
     assert run(["classify", str(tmp_path / "lm")]) == 1
     assert "a language model, where a classifier is needed; use `seqgen sample" in capsys.readouterr().err
+
+
+def test_the_page_of_a_classifier_shows_how_it_judges(model, tmp_path):
+    assert run(["report", str(model), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    titles = ["How it learned", "How it judges", "What lies near what", "The model"]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == titles
+    assert "<tr><th>true, given</th><th>neg</th><th>pos</th></tr>" in page
+    assert "A bag of words, trained on reviews.tsv" in page
+    assert "seqgen classify m</pre>" in page
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

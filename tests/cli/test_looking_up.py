@@ -3,7 +3,14 @@ import json
 import pytest
 
 from seqgen.cli.app import run
-from tests.sampling.models import char_tokenizer, spelling_weights, write_model
+from tests.sampling.models import (
+    TUNE,
+    abc_piece,
+    char_tokenizer,
+    note_tokenizer,
+    spelling_weights,
+    write_model,
+)
 
 BOOK = "a bad cab.\ned bade bea add dad.\nbee ace a cad.\nabed decade."
 """The model says it by heart."""
@@ -109,3 +116,45 @@ def test_an_ngram_model_changes_what_is_likely(sample):
     )
     assert plain["text"] == BOOK
     assert mixed["text"] != BOOK
+
+
+@pytest.mark.parametrize("option", [("--max-copy", 5), ("--mix-ngram", 0.3)])
+def test_a_replay_searches_the_same_corpus_or_says_that_it_changed(home, sample, capfdbinary, option):
+    _, out, _ = sample(*option, "--index", "book.txt", "--receipt", "r.json")
+    assert run(["replay", "r.json"]) == 0
+    assert capfdbinary.readouterr().out.decode() == out
+    (home / "book.txt").write_text(BOOK[::-1])
+    assert run(["replay", "r.json"]) == 1
+    again, err = capfdbinary.readouterr()
+    message = b"seqgen: error: r.json: the corpus that was searched has changed since; restore it\n"
+    assert (again, err.endswith(message)) == (b"", True)
+
+
+def test_a_corpus_of_the_model_that_is_not_here_is_told_with_the_model(sample):
+    code, out, err = sample("--mix-ngram", 0.5)
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "seqgen: error: m: its own corpus cannot be read from here (letters.txt: no such file"
+    )
+    assert err.endswith("; go where it lies, or name one with --index\n")
+
+
+def test_a_changed_corpus_of_the_model_is_not_searched_for_the_one_it_was(home, sample):
+    (home / "letters.txt").write_text(BOOK)
+    code, out, err = sample("--max-copy", 5)
+    assert (code, out) == (1, "")
+    message = "seqgen: error: m: its corpus letters.txt has changed since; name one with --index"
+    assert err.splitlines()[-1] == message
+
+
+def test_bars_are_filled_without_looking_anything_up(home, sample):
+    tokenizer = note_tokenizer([abc_piece(TUNE)])
+    write_model(home / "m", tokenizer, end=2.0)
+    (home / "tune.abc").write_text(TUNE)
+    tokenizer.save(home / "notes.json")
+    assert run(["index", "tune.abc", "--vocab", "notes.json", "--split", "100/0/0", "-o", "tune.index"]) == 0
+    given = ["--prompt", "tune.abc", "--infill", 2, "--index", "tune.index", "--max-copy", 9]
+    code, out, err = sample(*given)
+    assert (code, out) == (1, "")
+    message = "seqgen: error: --infill 2: fits bars into the tune; without --max-copy, --mix-ngram"
+    assert err.splitlines()[-1] == message

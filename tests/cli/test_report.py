@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 from seqgen.cli.app import run
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
@@ -41,6 +42,18 @@ def test_a_tune_model_can_be_heard_and_the_page_is_the_same_each_time(here):
     assert re.sub(r"[a-z0-9]{5,}", "", pages[0]) == re.sub(
         r"[a-z0-9]{5,}", "", pages[1]
     )  # but for ids in SVG
+
+
+def test_the_card_has_the_scores_of_parts_and_nothing_else_that_was_measured(here):
+    model = write_model(here / "letters")
+    score = {"protocol": "carried", "loss_nats": 1.25, "bits_per": {"char": 1.8034}}
+    record = yaml.safe_load((model.path / "artifact.yaml").read_text())
+    record["scores"] = {"valid": score, "int8": {"protocol": "windows:500", "kl_nats": 1e-6}}
+    (model.path / "artifact.yaml").write_text(yaml.safe_dump(record))
+    assert run(["report", "letters"]) == 0
+    page = (here / "report.html").read_text(encoding="utf-8")
+    assert "<dt>Score, valid part (carried)</dt><dd>1.2500 nats, 1.803 bits per char</dd>" in page
+    assert "windows:500" not in page
 
 
 def test_cells_that_cannot_be_looked_into_have_no_such_section(here):

@@ -406,6 +406,15 @@ def test_a_given_tune_is_varied(player, sample, tmp_path):
     assert filled.splitlines()[-1].endswith(" :| d8 |]")
 
 
+@pytest.mark.parametrize("form", ["json", "tokens"])
+def test_a_filled_tune_is_whole_as_tokens_too(player, sample, tmp_path, form):
+    (tmp_path / "tune.abc").write_text(TUNE)
+    given = ["--seed", 1, "--prompt", tmp_path / "tune.abc", "--infill", 2, "--format", form]
+    code, out, _ = sample(player, *given)
+    names = json.loads(out)["tokens"] if form == "json" else out
+    assert (code, names.split()[-2:]) == (0, ["Duration_4", "Bar_final"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -414,6 +423,14 @@ def test_a_given_tune_is_varied(player, sample, tmp_path):
         (["--infill", "4-2", "--prompt", "tune.abc"], "--infill 4-2: bars such as 5 or 5-8"),
         (["--infill", "1-7", "--prompt", "tune.abc"], "--infill 1-7: the tune has bars 1 to 3"),
         (["--tune", "2"], "--tune: it chooses a tune of the file given with --prompt"),
+        (
+            ["--infill", "2", "--prompt", "tune.abc", "--key", "D"],
+            "--infill 2: the tune says what stays; --key is for what is drawn as a whole",
+        ),
+        (
+            ["--fix", "pitch", "--prompt", "tune.abc", "--max-line-length", "9"],
+            "--fix pitch: the tune says what stays; --max-line-length is for",
+        ),
     ],
     ids=str,
 )

@@ -6,6 +6,7 @@ import pytest
 
 from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
+from seqgen.cli.recording import standard_input
 from seqgen.data.vocab import EOS
 from tests.kernels.plain_decode import PlainDecoder
 from tests.sampling.models import (
@@ -88,6 +89,13 @@ def test_the_likelier_author_is_told(home, score):
     reverse = records(score("m", "page.txt", "--against", "poet")[1])[-1]
     assert reverse["likelier"] == "poet"
     assert reverse["difference"] == pytest.approx(-total["difference"])
+
+
+def test_two_models_read_the_same_pipe(home, score):
+    write_model(home / "n", seed=1)
+    named = score("m", "page.txt", "--against", "n")
+    with standard_input(TEXT.encode()):
+        assert score("m", "--against", "n") == named
 
 
 def test_a_model_of_another_alphabet_can_be_compared(home, score):

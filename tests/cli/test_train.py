@@ -228,6 +228,8 @@ def test_a_bidirectional_language_model_is_refused_with_the_reason(text, tmp_pat
         (["--pool", "max"], "classify.pool is of no effect on --task lm; it is for --task classify"),
         (["--valid", "x.tsv"], "--valid and --test are for --task classify and translate; use --split here"),
         (["--task", "label"], "task = 'label': input should be 'lm', 'classify' or 'translate'"),
+        (["--task", "classify", "--transpose", "all"], "corpus.transpose is of no effect on --task classify"),
+        (["--task", "translate", "--notes", "remi"], "vocab.notes is of no effect on --task translate"),
     ],
 )
 def test_settings_of_another_task_are_refused(text, tmp_path, capsys, options, message):

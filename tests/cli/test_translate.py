@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -105,8 +106,9 @@ def test_other_pairs_are_evaluated_as_a_whole(model, tmp_path, capsys):
     assert run(["evaluate", str(model), str(tmp_path / "p.tsv"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["sentences"], record["units"]["chars"]) == (2, 17)
-    assert run(["evaluate", str(model), "--cache", "5"]) == 1
-    assert "are for language models" in capsys.readouterr().err
+    for option in ("--cache", "--samples"):
+        assert run(["evaluate", str(model), option, "5"]) == 1
+        assert "are for language models" in capsys.readouterr().err
 
 
 def test_pairs_that_validate_can_be_given_apart(folder, tmp_path, capsys):
@@ -166,7 +168,14 @@ def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):
     assert "trained on another corpus" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["sample", "classify"])
+def test_the_page_of_a_translator_has_its_scores(model, tmp_path):
+    assert run(["report", str(model), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", page)[-2:] == ["What lies near what", "The model"]
+    assert re.search(r"Score, valid part \(teacher forcing\)</dt><dd>.* nats, .*, BLEU .*, chrF", page)
+
+
+@pytest.mark.parametrize("command", ["sample", "classify", "score"])
 def test_other_commands_name_the_one_that_takes_a_translator(model, capsys, command):
     assert run([command, str(model)]) == 1
     assert f"use `seqgen translate {model}`" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from seqgen.data.tokenizers import make_tokenizer
+from seqgen.data.vocab import EOS, UNK, Vocab
 from seqgen.errors import ArtifactError, TokenError
 from seqgen.inspection.neighbours import find_token, flat_map, learned_vectors, nearest
 from tests.sampling.models import char_tokenizer, write_model
@@ -26,6 +28,18 @@ def test_a_word_that_is_no_token_is_refused_with_similar_ones():
     assert tokenizer.tokens[find_token(tokenizer, "c")] == "c"
     with pytest.raises(TokenError, match=r"'cat' is no token of this model, which has char tokens"):
         find_token(tokenizer, "cat")
+
+
+def word_tokenizer(*words):
+    options = {"normalize": "nfc", "lowercase": False, "words": "words"}
+    return make_tokenizer(Vocab(level="word", modality="text", tokens=(EOS, UNK, *words), options=options))
+
+
+def test_a_word_is_found_without_the_space_that_is_mostly_before_it():
+    tokenizer = word_tokenizer(" the", " king", "king", " kings")
+    assert [find_token(tokenizer, word) for word in ("king", "King", " king", "the")] == [3, 3, 3, 2]
+    with pytest.raises(TokenError, match=r"near: kings?, kings?$"):
+        find_token(tokenizer, "kingz")
 
 
 def test_one_hot_tokens_have_no_neighbours(tmp_path):

@@ -82,7 +82,7 @@ def test_text_that_is_certain_only_at_the_end_is_shown():
 
 def test_token_names_can_be_read_back():
     names = ["<eos>", "a", " ", "\\", "\n", "é", "\u2028"]
-    line = tokens_line(names, range(7))
+    line = tokens_line(names)
     assert line == "<eos> a \\x20 \\\\ \\n é \\u2028"
     read = [
         name if name.isascii() is False else name.encode().decode("unicode_escape")

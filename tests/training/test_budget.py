@@ -24,6 +24,8 @@ def test_without_a_budget_training_lasts_some_minutes():
     assert budget.steps is None
     assert budget.seconds == 180
     assert budget_text(build_config({}).training) == "3 minutes"
+    one = build_config({"training": {"epochs": 1, "minutes": 1}}).training
+    assert budget_text(one) == "1 epoch or 1 minute"
 
 
 @pytest.mark.parametrize("name", PRESETS)
