@@ -228,11 +228,10 @@ def _visible(name: str) -> str:
 
 
 def _draw_map(path: Path, vectors: Any, names: list[str], marked: list[int]) -> None:
-    from seqgen.inspection.neighbours import SPECIAL, flat_map
+    from seqgen.inspection.neighbours import flat_map, most_frequent
     from seqgen.report.plots import plot_map
 
-    frequent = range(SPECIAL, min(len(names), SPECIAL + MAP_TOKENS))
-    shown = [*marked, *(token for token in frequent if token not in marked)]
+    shown = [*marked, *(token for token in most_frequent(names, MAP_TOKENS) if token not in marked)]
     points, share = flat_map(vectors[shown])
     title = f"{_visible(names[marked[0]])}, its neighbours and frequent tokens ({share:.0%} of the variance)"
     plot_map(path, points, [names[token] for token in shown], marked=list(range(len(marked))), title=title)

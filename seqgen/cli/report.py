@@ -52,10 +52,12 @@ class Subject:
         """More samples than are shown, for the sections that look at how the model reads."""
         from seqgen.sampling.engine import SampleConfig, Sampler
         from seqgen.sampling.events import collect
+        from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 
         count = max(self.count, READ_TOKENS // SAMPLE_TOKENS)
         config = SampleConfig(count=count, length=SAMPLE_TOKENS, temperature=self.temperature, seed=self.seed)
-        return list(collect(Sampler(self.artifact).generate(config)))
+        whole, _ = constrain_tune(TuneRules(), self.artifact.tokenizer, prompt=(), length=SAMPLE_TOKENS)
+        return list(collect(Sampler(self.artifact).generate(config, constraint=whole)))
 
     @cached_property
     def network(self) -> "LanguageModel":

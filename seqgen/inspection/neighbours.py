@@ -1,5 +1,8 @@
 """How the vectors of tokens lie: nearest ones by cosine, and a flat map of many. Needs no torch."""
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +13,7 @@ from seqgen.errors import ArtifactError, TokenError
 Floats = NDArray[np.float64]
 SPECIAL = 2
 """<eos> and <unk> come first in a vocabulary and are nobody's neighbours."""
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _WORD_STARTS = ("", " ", "▁")
 
 
@@ -45,6 +49,19 @@ def find_token(tokenizer: Tokenizer, word: str) -> int:
     near = get_close_matches(word, {name.lstrip("".join(_WORD_STARTS)) for name in names}, n=3)
     hint = f"; near: {', '.join(near)}" if near else f", which has {tokenizer.level} tokens"
     raise TokenError(f"{word!r} is no token of this model{hint}")
+
+
+def most_frequent(names: Sequence[str], count: int) -> list[int]:
+    """Return the ids of the most frequent tokens of a vocabulary, which are its first ones but special ones.
+
+    Before the pieces of a subword vocabulary stand all bytes, however rare: they are left out.
+
+    Args:
+        names: Of all tokens, (V,).
+        count: How many at most.
+    """
+    spelled = [token for token in range(SPECIAL, len(names)) if not _BYTE.fullmatch(names[token])]
+    return (spelled or list(range(SPECIAL, len(names))))[:count]
 
 
 def nearest(vectors: Floats, token: int, count: int) -> list[tuple[int, float]]:

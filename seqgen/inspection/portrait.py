@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqgen.errors import ConfigError
 from seqgen.inspection.gates import Readings, Selective, find_marks, most_selective, read_gates
 from seqgen.inspection.gradients import WARM_UP, GradientFlow, flow_back
-from seqgen.inspection.neighbours import SPECIAL, flat_map
+from seqgen.inspection.neighbours import flat_map, most_frequent
 from seqgen.networks.tasks import LanguageModel
 
 Floats = NDArray[np.float64]
@@ -80,14 +80,14 @@ def map_of_tokens(vectors: Floats, names: Sequence[str]) -> tuple[Floats, list[s
     """Return a flat map of the most frequent tokens.
 
     Args:
-        vectors: (V, E), the most frequent first after the special ones.
-        names: V of them.
+        vectors: (V, E).
+        names: V of them; see `most_frequent`.
 
     Returns:
         Their places (N, 2), names, kinds, and the share of the variance that the map shows.
     """
-    chosen = range(SPECIAL, min(len(names), SPECIAL + MAP_TOKENS))
-    points, share = flat_map(vectors[list(chosen)])
+    chosen = most_frequent(names, MAP_TOKENS)
+    points, share = flat_map(vectors[chosen])
     return points, [names[token] for token in chosen], [token_kind(names[token]) for token in chosen], share
 
 

@@ -85,7 +85,8 @@ def infill(tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int]) -> Varia
     numbers = {stretch.bar for stretch in found}
     if not chosen or not set(range(bars[0], bars[1] + 1)) <= numbers:
         held = f"bars {min(numbers)} to {max(numbers)}" if numbers else "no notes"
-        raise ConfigError(f"--infill {bars[0]}-{bars[1]}: the tune has {held}")
+        asked = f"{bars[0]}" if bars[0] == bars[1] else f"{bars[0]}-{bars[1]}"
+        raise ConfigError(f"--infill {asked}: the tune has {held}")
     start, end = chosen[0].start, chosen[-1].stop
     pairs = pairwise(chosen)
     _require_known(tokenizer, whole, [n for one, two in pairs for n in whole.names[one.stop : two.start]])

@@ -5,6 +5,8 @@ import pytest
 import yaml
 
 from seqgen.cli.app import run
+from seqgen.cli.report import Subject
+from seqgen.sampling.tune_rules import TuneRules, constrain_tune
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
@@ -42,6 +44,15 @@ def test_a_tune_model_can_be_heard_and_the_page_is_the_same_each_time(here):
     assert re.sub(r"[a-z0-9]{5,}", "", pages[0]) == re.sub(
         r"[a-z0-9]{5,}", "", pages[1]
     )  # but for ids in SVG
+
+
+def test_tunes_of_a_page_are_whole_as_those_of_sample_are(here):
+    artifact = write_model(here / "tunes", note_tokenizer([abc_piece(TUNE)]), end=1.0)
+    samples = Subject(artifact, 9, 1.0, 1, []).samples
+    whole, _ = constrain_tune(TuneRules(), artifact.tokenizer, prompt=(), length=700)
+    for sample in samples:
+        count, rest = whole.obeyed(sample.tokens)
+        assert (count, rest.shortest) == (len(sample.tokens), 0)
 
 
 def test_the_card_has_the_scores_of_parts_and_nothing_else_that_was_measured(here):

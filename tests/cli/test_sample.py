@@ -422,6 +422,7 @@ def test_a_filled_tune_is_whole_as_tokens_too(player, sample, tmp_path, form):
         (["--infill", "2", "--fix", "pitch"], "--fix and --infill: ask for one of them"),
         (["--infill", "4-2", "--prompt", "tune.abc"], "--infill 4-2: bars such as 5 or 5-8"),
         (["--infill", "1-7", "--prompt", "tune.abc"], "--infill 1-7: the tune has bars 1 to 3"),
+        (["--infill", "7", "--prompt", "tune.abc"], "--infill 7: the tune has bars 1 to 3"),
         (["--tune", "2"], "--tune: it chooses a tune of the file given with --prompt"),
         (
             ["--infill", "2", "--prompt", "tune.abc", "--key", "D"],

@@ -4,7 +4,7 @@ import pytest
 from seqgen.data.tokenizers import make_tokenizer
 from seqgen.data.vocab import EOS, UNK, Vocab
 from seqgen.errors import ArtifactError, TokenError
-from seqgen.inspection.neighbours import find_token, flat_map, learned_vectors, nearest
+from seqgen.inspection.neighbours import find_token, flat_map, learned_vectors, most_frequent, nearest
 from tests.sampling.models import char_tokenizer, write_model
 
 
@@ -40,6 +40,13 @@ def test_a_word_is_found_without_the_space_that_is_mostly_before_it():
     assert [find_token(tokenizer, word) for word in ("king", "King", " king", "the")] == [3, 3, 3, 2]
     with pytest.raises(TokenError, match=r"near: kings?, kings?$"):
         find_token(tokenizer, "kingz")
+
+
+def test_a_map_leaves_out_the_bytes_that_stand_before_the_pieces():
+    names = ["<eos>", "<unk>", "<0x00>", "<0xFF>", "▁the", "ing", "<"]
+    assert most_frequent(names, 2) == [4, 5]
+    assert most_frequent(names, 9) == [4, 5, 6]
+    assert most_frequent(names[:4], 9) == [2, 3]
 
 
 def test_one_hot_tokens_have_no_neighbours(tmp_path):
