@@ -108,8 +108,8 @@ def _card(subject: TranslatorSubject) -> "Section | None":
         facts[f"Loss, {part} part ({score['protocol']})"] = f"{score['loss_nats']:.4f} nats per token"
         for name in ("BLEU", "chrF"):
             if name.lower() in score:
-                signature = score["signatures"][name.lower()]
-                facts[f"{name}, {part} part ({signature})"] = f"{score[name.lower()]:.1f}"
+                signature = score["signatures"][name.lower()].replace("|", " ")
+                facts[f"{name}, {part} part, by sacreBLEU: {signature}"] = f"{score[name.lower()]:.1f}"
     return card_section(facts, f"seqgen translate {artifact.path.resolve().name} < sentences.txt")
 
 
