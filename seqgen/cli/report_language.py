@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from seqgen.cli.reporting import CELLS, Subject, TaskReport, corpus_name, learning_section, trained_on
+from seqgen.cli.reporting import (
+    CELLS,
+    Subject,
+    TaskReport,
+    corpus_name,
+    learning_section,
+    parameter_count,
+    trained_on,
+)
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
@@ -197,11 +205,10 @@ def _card(subject: LanguageSubject) -> "Section | None":
 
     artifact = subject.artifact
     config, vocab = artifact.config, artifact.tokenizer
-    weights = sum(array.size for array in artifact.weights().values())
     facts = {
         "Corpus": corpus_name(artifact) or "unknown",
         "Tokens": f"{vocab.level}s, {len(vocab.tokens):,} different ones",
-        "Parameters": f"{weights:,}",
+        "Parameters": parameter_count(artifact),
         "Seed": str(config.training.seed),
     }
     for part, score in artifact.scores.items():
