@@ -65,7 +65,10 @@ def _confusion(subject: ClassifierSubject) -> "Section | None":
     scores = subject.artifact.scores
     if not scores:
         return None
-    tables = {f"{part.capitalize()} part": score["confusion"] for part, score in scores.items()}
+    tables = {
+        f"{score['examples']:,} texts of the {part} part": score["confusion"]
+        for part, score in scores.items()
+    }
     lead = (
         "How many texts of each label were given which. Green is right, red is wrong: the deeper, the larger "
         "the share of the row."
@@ -82,9 +85,10 @@ def _texts(subject: ClassifierSubject) -> "Section | None":
     strips = []
     for example in subject.examples:
         given = int(example.probabilities.argmax())
-        verdict = "right" if given == example.truth else f"wrong: it is {labels[example.truth]}"
-        label = f"probability {example.probabilities[given]:.1%}; {verdict}"
-        strips.append(Strip(labels[given], label, _spelled(tokenizer, example.ids), example.shares, True))
+        verdict = "which is right" if given == example.truth else f"but it is {labels[example.truth]}"
+        heading = f"Labelled {labels[given]}, {verdict}"
+        chance = f"Probability {example.probabilities[given]:.1%}"
+        strips.append(Strip(heading, chance, _spelled(tokenizer, example.ids), example.shares, signed=True))
     return contributions_section(
         strips,
         "Texts that it was not trained on, from the surest hit to the worst mistake. The colour of a token "

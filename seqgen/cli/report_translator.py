@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from seqgen.report.page import Section
     from seqgen.sampling.translation import Example
 
-LONGEST = 20
+LONGEST = 16
 """Most tokens of a source whose attention a phone has room for."""
 
 
