@@ -179,6 +179,11 @@ def test_two_aligned_files_train_without_attention_and_a_shared_vocabulary(folde
     assert run(["translate", str(output)]) == 0
     assert run(["translate", str(output), "--attention-plot", str(tmp_path / "a.png")]) == 1
     assert "has no attention; train with --attention additive" in capsys.readouterr().err
+    assert run(["report", str(output), "-o", str(tmp_path / "m.html")]) == 0
+    page = (tmp_path / "m.html").read_text(encoding="utf-8")
+    assert "It has no attention to be shown." in page
+    assert page.count("People wrote") == 4
+    assert 'class="attention"' not in page
 
 
 def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):
