@@ -10,7 +10,7 @@ decoding.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from itertools import accumulate
@@ -59,29 +59,19 @@ class RemiEncoding:
         Raises:
             TokenError: If a parameter is unknown or out of range, or the family has no pedals.
         """
-        defaults = {field.name: field.default for field in fields(cls)}
-        for name, value in parameters.items():
-            least = 0 if name == "velocities" else 1
-            if name not in defaults or type(value) is not type(defaults[name]):
-                fits = False
-            else:
-                fits = isinstance(value, bool) or value >= least
-            if not fits:
-                raise TokenError(
-                    f"{cls.name} encoding with {dict(parameters)}: known are {', '.join(sorted(defaults))}"
-                )
+        defaults = asdict(cls())
+        if not all(_fits(name, value, defaults.get(name)) for name, value in parameters.items()):
+            known = ", ".join(sorted(defaults))
+            raise TokenError(f"{cls.name} encoding with {dict(parameters)}: known are {known}")
         if parameters.get("pedals") and not cls.has_pedals:
             raise TokenError(f"the {cls.name} encoding has no pedals; use remi, tsd or midilike")
         return cls(**parameters)
 
     def parameters(self) -> dict[str, Any]:
         """Return what rebuilds it; what is kept or left out is named only where it is not the default."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if not isinstance(value, bool) or value != defaults[name]
-        }
+        defaults = asdict(type(self)())
+        values = asdict(self).items()
+        return {name: v for name, v in values if not isinstance(v, bool) or v != defaults[name]}
 
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of any piece; repeats are not played out.
@@ -118,6 +108,15 @@ class RemiEncoding:
     def bar_numbers(self, tokens: Sequence[str]) -> list[int]:
         """Return the number of the bar that each token stands in."""
         return list(accumulate(token.startswith("Bar_") for token in tokens))
+
+
+def _fits(name: str, value: object, default: object) -> bool:
+    """Tell whether a parameter is of the type of its default and in range."""
+    if type(value) is not type(default):
+        return False
+    if isinstance(value, bool):
+        return True
+    return isinstance(value, int) and value >= (0 if name == "velocities" else 1)
 
 
 def miditok_tokens(score: "Score", encoding: RemiEncoding) -> list[str]:
