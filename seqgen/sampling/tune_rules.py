@@ -17,6 +17,7 @@ from seqgen.music.pieces import Key, Meter, Pitch, parse_pitch
 from seqgen.music.scales import SCALES, parse_key_name, pitch_class, scale_of
 from seqgen.sampling.automata import TooLargeError
 from seqgen.sampling.counting import CountingAutomaton, Graph, count_over, explore
+from seqgen.sampling.prompts import MERGED
 from seqgen.sampling.rhythm import OPENING, Rhythm, State
 from seqgen.sampling.tune_reader import FAR, Melodies, count_hops, make_reader
 from seqgen.sampling.tune_tokens import TuneTokens, read_tune_tokens
@@ -111,6 +112,10 @@ def constrain_tune(
         if rules.given:
             raise ConfigError(f"{_flag(rules.given[0])}: only for models of the melody encoding")
         return None, ""
+    if tokenizer.vocab.options.get("merges"):
+        if rules.given:
+            raise ConfigError(f"{_flag(rules.given[0])}: {MERGED}")
+        return None, "" if rules.valid is False else f"bars need not add up here: {MERGED}"
     if rules.valid is False and not rules.given:
         return None, ""
     try:
