@@ -14,7 +14,8 @@ from seqgen.music.playback import join_ties, playback_spans
 from seqgen.sampling.automata import DEAD
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import collect
-from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+from seqgen.sampling.tune_rules import constrain_tune
+from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import abc_piece, char_tokenizer, note_tokenizer, write_model
 
 REEL = "X:1\nM:4/4\nL:1/8\nK:D\n|: ABcd e2f2 | gfed c4 :| d2-d4 z2 |]\n"
