@@ -146,7 +146,9 @@ def plan_samples(
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size}: at least 1")
     if not length and (chosen != "text" or search or best_of > 1 or interactive or receipt):
-        raise ConfigError("--length 0: streams text without end; whole samples and receipts need one")
+        raise ConfigError(
+            "--length 0: text streams without end; tunes, searches, turns and receipts need a length"
+        )
     check_destination(chosen, output, n_best if search else count, receipt=receipt)
     temperatures = options.parse_temperature(temperature)
     config = SampleConfig(

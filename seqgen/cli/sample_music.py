@@ -51,7 +51,7 @@ class Task:
         return f"--infill {self.infill}" if self.infill else f"--fix {self.fix}"
 
 
-def vary(tokenizer: "Tokenizer", task: Task) -> "Variation":
+def vary(tokenizer: "Tokenizer", task: Task, *, banned: "Sequence[int]" = ()) -> "Variation":
     """Read the tune and return what is drawn of it.
 
     Raises:
@@ -71,8 +71,8 @@ def vary(tokenizer: "Tokenizer", task: Task) -> "Variation":
     for remark in remarks:
         notice(f"prompt: {remark}")
     if task.fix:
-        return keep(tokenizer, piece, task.fix.value)
-    return infill(tokenizer, piece, _parse_bars(task.infill or ""))
+        return keep(tokenizer, piece, task.fix.value, banned=banned)
+    return infill(tokenizer, piece, _parse_bars(task.infill or ""), banned=banned)
 
 
 def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = ()) -> "Run":
@@ -99,8 +99,12 @@ def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = ()) -> "Run":
         )
     if task.infill and run.lookups is not NO_LOOKUPS:
         raise ConfigError(f"{task.option}: fits bars into the tune; without --max-copy, --mix-ngram")
-    variation = vary(run.artifact.tokenizer, task)
-    length = max(run.config.length, variation.constraint.shortest or 0)  # the tune says how long it is
+    banned = [token for token, amount in run.config.bias.items() if amount == float("-inf")]
+    variation = vary(run.artifact.tokenizer, task, banned=banned)
+    shortest = variation.constraint.shortest
+    if shortest is None:
+        raise ConfigError(f"{task.option}: the tokens of this model, those of --ban left out, cannot make it")
+    length = max(run.config.length, shortest)  # the tune says how long it is
     return replace(
         run,
         config=replace(run.config, length=length),

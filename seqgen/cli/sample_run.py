@@ -106,9 +106,9 @@ class Run:
             lookups=self.lookups,
             batch_size=self.batch_size,
         )
-        if self.candidates == 1:
-            return events
-        return best_of(events, self.candidates, length_penalty=self.length_penalty)
+        if self.candidates > 1:
+            events = best_of(events, self.candidates, length_penalty=self.length_penalty)
+        return events if self.constraint is None else self.lookups.complete(events)
 
     def parts(self) -> "Iterator[Part]":
         """Yield the samples as bytes, with notices where the user should know more."""

@@ -88,7 +88,14 @@ def _check(request: TrainRequest) -> None:
 def _language_model(request: TrainRequest) -> "Artifact | None":
     from seqgen.artifacts import load_artifact, require_task
 
-    return require_task(load_artifact(request.init_from), "lm") if request.init_from else None
+    if request.init_from is None:
+        return None
+    base = require_task(load_artifact(request.init_from), "lm")
+    if base.tokenizer.modality != "text":
+        raise ConfigError(
+            f"--init-from {base.path}: a model of music; classifiers read text, so take one of text"
+        )
+    return base
 
 
 def _prepare(request: TrainRequest, base: "Artifact | None") -> "LabelledCorpus":

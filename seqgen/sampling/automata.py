@@ -8,7 +8,7 @@ Sizes: V symbols, K kinds, S states, E edges. State 0 is where a sequence begins
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Protocol
@@ -143,6 +143,13 @@ class Automaton:
         return make_automaton(
             self.kinds, self.sources, self.labels, self.targets, self.accepting, start=state
         )
+
+    def without(self, symbols: Iterable[int]) -> "Automaton":
+        """Return what it allows of the sequences that have none of these symbols."""
+        kinds = np.isin(np.arange(len(self.kinds)), list(symbols)).astype(np.int64)
+        none = np.zeros(1, np.int64)
+        others = Automaton(kinds, np.arange(2), none, none, np.ones(1, np.bool_))
+        return replace(intersect(self, others), concludes=self.concludes)
 
     def rows(self, states: Ints) -> Ints:
         """Return the state after each kind from each of some states, (N, K); DEAD where none."""

@@ -22,7 +22,7 @@ from seqgen.kernels.decode import NO_PAST, Decoder, DecodeState
 from seqgen.kernels.draw import ALIKE, DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Limits
-from seqgen.sampling.events import Ended, Event, Teller
+from seqgen.sampling.events import Event, Teller
 from seqgen.sampling.kinds import relative_sharpness
 from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 
@@ -173,7 +173,7 @@ class Sampler:
 
         Raises:
             ConfigError: If a stop text is asked of a music model or with a constraint, or the constraint
-                cannot be met within the length, or not without copying too much.
+                cannot be met within the length.
             ArtifactError: If the network's output is not finite.
         """
         self.check(config, constraint)
@@ -183,10 +183,7 @@ class Sampler:
         for first in range(0, len(numbers), batch_size):
             batch = list(numbers[first : first + batch_size])
             prompt_ids = np.asarray(prompt, np.int64)
-            for event in self._batch(batch, config, prompt_ids, limits, lookups, threads or cpu_count()):
-                if constraint is not None and isinstance(event, Ended) and event.reason == "copy":
-                    raise ConfigError(lookups.told_cornered(event.sequence))
-                yield event
+            yield from self._batch(batch, config, prompt_ids, limits, lookups, threads or cpu_count())
 
     def check(self, config: SampleConfig, constraint: Limits | None) -> None:
         """Refuse what cannot be sampled; for errors see `generate`."""

@@ -1,6 +1,6 @@
 """What sampling looks up in a corpus: how much of it would be copied, and what an n-gram model of it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from seqgen.data.index import TokenIndex
@@ -9,6 +9,7 @@ from seqgen.data.suffixes import ensure_suffixes
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_only
 from seqgen.kernels.mixing import NO_MIX, NgramMix
+from seqgen.sampling.events import Ended, Event
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,19 @@ class Lookups:
     mixing: NgramMix = NO_MIX
     index_hash: str = ""
 
-    def told_cornered(self, sequence: int) -> str:
-        """Say that a constraint cannot be met by a sequence without copying too much."""
-        return (
-            f"--max-copy {self.copying.longest}: in sample {sequence + 1} all that the constraint allows "
-            "would copy more; allow more or try another --seed"
-        )
+    def complete(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass on samples that have to obey a constraint.
+
+        Raises:
+            ConfigError: If one ended where all that the constraint allows would copy too much.
+        """
+        for event in events:
+            if isinstance(event, Ended) and event.reason == "copy":
+                raise ConfigError(
+                    f"--max-copy {self.copying.longest}: in sample {event.sequence + 1} all that the "
+                    "constraint allows would copy more; allow more or try another --seed"
+                )
+            yield event
 
 
 NO_LOOKUPS = Lookups()

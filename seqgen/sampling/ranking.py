@@ -48,20 +48,23 @@ def penalised(score: float, tokens: int, penalty: float) -> float:
 def best_of(events: Iterable[Event], candidates: int, *, length_penalty: float = 0.0) -> Iterator[Event]:
     """Keep the likeliest of every few sequences, the first one of equals, and number these anew.
 
+    One that ended early because all that could follow would have copied too much loses to any other.
+
     Args:
         events: Of the sequences, as the sampler gives them.
         candidates: How many sequences are compared at a time.
         length_penalty: See the module.
     """
     best: list[Event] = []
-    best_score = float("-inf")
+    best_score = (False, float("-inf"))
     sequence: list[Event] = []
     for event in in_order(events):
         sequence.append(event)
         if not isinstance(event, Ended):
             continue
         drawn = len(sequence) - (event.reason != "eos")
-        score = penalised(sum(part.logprob for part in sequence), drawn, length_penalty)
+        total = sum(part.logprob for part in sequence)
+        score = event.reason != "copy", penalised(total, drawn, length_penalty)
         if not best or score > best_score:
             best, best_score = sequence, score
         sequence = []

@@ -1,6 +1,6 @@
 """A tune drawn anew in part: its rhythm or its pitches kept, or chosen bars filled to fit what follows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal
@@ -36,8 +36,14 @@ class Variation:
     constraint: Limits
 
 
-def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept) -> Variation:
+def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept, *, banned: Iterable[int] = ()) -> Variation:
     """Return a variation of a whole tune that keeps its rhythm, or bar by bar its pitches.
+
+    Args:
+        tokenizer: Of the model.
+        piece: The tune.
+        kept: Which of the two.
+        banned: Tokens that are never drawn.
 
     Raises:
         CorpusError: If what is kept has tokens that the model has never seen.
@@ -54,7 +60,7 @@ def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept) -> Variation:
             )
         _require_known(tokenizer, whole, [name for name in names if not name.startswith("Pitch_")])
         empty = replace(whole, ids=whole.ids[:0], names=(), remarks=())
-        return Variation(empty, rhythm_of(known, names))
+        return Variation(empty, rhythm_of(known, names).without(banned))
     _require_melody(tokenizer, "--fix pitch")
     found = stretches(names)
     if not found:
@@ -63,16 +69,19 @@ def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept) -> Variation:
     durations = ("Duration_", "Tuplet_", "Tie", "Beat_")
     _require_known(tokenizer, whole, [name for name in names[start:] if not name.startswith(durations)])
     filler = Filler(known, names, found, end=len(names), keeps_pitches=True)
-    return Variation(_part(whole, start), filler.automaton())
+    return Variation(_part(whole, start), filler.automaton().without(banned))
 
 
-def infill(tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int]) -> Variation:
+def infill(
+    tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int], *, banned: Iterable[int] = ()
+) -> Variation:
     """Return a variation of a tune that draws some bars anew and keeps the others.
 
     Args:
         tokenizer: Of a model of melodies.
         piece: The tune.
         bars: The first and the last one; a pick-up is bar 0.
+        banned: Tokens that are never drawn.
 
     Raises:
         ConfigError: If the tune has no such bars, or the encoding is not melody.
@@ -93,7 +102,7 @@ def infill(tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int]) -> Varia
     pairs = pairwise(chosen)
     _require_known(tokenizer, whole, [n for one, two in pairs for n in whole.names[one.stop : two.start]])
     automaton = Filler(tokenizer.tokens, whole.names, chosen, end=end).automaton()
-    return Variation(replace(_part(whole, start), rest=whole.names[end:]), automaton)
+    return Variation(replace(_part(whole, start), rest=whole.names[end:]), automaton.without(banned))
 
 
 def rhythm_of(names: Sequence[str], tune: Sequence[str]) -> Automaton:

@@ -9,6 +9,7 @@ import pytest
 
 from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
+from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "8", "--device", "cpu"]
 SIZES = SMALL[2:]
@@ -192,6 +193,12 @@ def test_the_same_command_gives_the_same_weights_and_resuming_goes_on_to_them(re
     assert all((a[name] == b[name]).all() for name in a)
     assert run(["train", str(reviews), "-o", str(tmp_path / "b"), "--resume", "--epochs", "4"]) == 0
     assert load_artifact(tmp_path / "b").config.training.epochs == 4
+
+
+def test_a_classifier_does_not_start_from_a_model_of_music(reviews, tmp_path, capsys):
+    write_model(tmp_path / "tunes", note_tokenizer([abc_piece(TUNE)]))
+    assert train(reviews, tmp_path / "m", "--init-from", str(tmp_path / "tunes")) == 1
+    assert f"--init-from {tmp_path / 'tunes'}: a model of music; classifiers read" in capsys.readouterr().err
 
 
 def test_a_classifier_starts_from_a_language_model(reviews, tmp_path, capsys):

@@ -64,7 +64,10 @@ def test_a_line_that_is_not_utf_8_is_told(speller, talk):
         (["--receipt", "r"], "--interactive: reads prompts and shows texts one by one, without --receipt"),
         (["--json"], "--interactive: shows text, and this model or --format gives something else"),
         (["--lines", 2], "--interactive: many texts, but constraints are on one whole text; leave one out"),
-        (["--length", 0], "--length 0: streams text without end; whole samples and receipts need one"),
+        (
+            ["--length", 0],
+            "--length 0: text streams without end; tunes, searches, turns and receipts need a length",
+        ),
     ],
     ids=str,
 )

@@ -86,6 +86,12 @@ def test_a_constraint_that_leaves_only_copies_is_an_error(sample):
     assert "--max-copy 4: in sample 1 all that the constraint allows would copy more" in err
 
 
+def test_the_best_of_several_is_none_that_a_constraint_left_only_copies_for(sample):
+    options = ["--regex", r"a bad (cab|bea)\.", "--index", "book.index", "--max-copy", 7, "--temperature", 99]
+    assert sample(*options)[0] == 1
+    assert sample(*options, "--best-of", 40)[:2] == (0, "a bad bea.\n")
+
+
 @pytest.mark.parametrize("option", [("--max-copy", 5), ("--mix-ngram", 0.3)])
 def test_an_index_of_another_vocabulary_is_refused(home, sample, option):
     char_tokenizer("abcdefgh .\n").save(home / "other.json")

@@ -220,7 +220,7 @@ def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tm
         ),
         (
             ["--length", "0", "--json"],
-            "--length 0: streams text without end; whole samples and receipts need one",
+            "--length 0: text streams without end; tunes, searches, turns and receipts need a length",
         ),
         (["--batch-size", "0"], "--batch-size 0: at least 1"),
     ],
@@ -406,13 +406,23 @@ def test_a_given_tune_is_varied(player, sample, tmp_path):
     assert filled.splitlines()[-1].endswith(" :| d8 |]")
 
 
+def test_bars_are_filled_without_what_is_banned(player, sample, tmp_path):
+    (tmp_path / "tune.abc").write_text(TUNE)
+    given = ["--seed", 1, "--prompt", tmp_path / "tune.abc", "--infill", 2, "--format", "tokens"]
+    for banned in ("Duration_2", "Pitch_C#5"):
+        code, out, _ = sample(player, *given, "--ban", banned)
+        names = out.split()
+        filled = names[names.index("Bar_|") : names.index("Bar_:|")]
+        assert (code, banned in filled, names[-1]) == (0, False, "Bar_|]")
+
+
 @pytest.mark.parametrize("form", ["json", "tokens"])
 def test_a_filled_tune_is_whole_as_tokens_too(player, sample, tmp_path, form):
     (tmp_path / "tune.abc").write_text(TUNE)
     given = ["--seed", 1, "--prompt", tmp_path / "tune.abc", "--infill", 2, "--format", form]
     code, out, _ = sample(player, *given)
     names = json.loads(out)["tokens"] if form == "json" else out
-    assert (code, names.split()[-2:]) == (0, ["Duration_4", "Bar_final"])
+    assert (code, names.split()[-2:]) == (0, ["Pitch_D5", "Bar_|]"])
 
 
 @pytest.mark.parametrize(
@@ -423,6 +433,10 @@ def test_a_filled_tune_is_whole_as_tokens_too(player, sample, tmp_path, form):
         (["--infill", "4-2", "--prompt", "tune.abc"], "--infill 4-2: bars such as 5 or 5-8"),
         (["--infill", "1-7", "--prompt", "tune.abc"], "--infill 1-7: the tune has bars 1 to 3"),
         (["--infill", "7", "--prompt", "tune.abc"], "--infill 7: the tune has bars 1 to 3"),
+        (
+            ["--fix", "rhythm", "--prompt", "tune.abc", "--ban", "Duration_1"],
+            "--fix rhythm: the tokens of this model, those of --ban left out, cannot make it",
+        ),
         (["--tune", "2"], "--tune: it chooses a tune of the file given with --prompt"),
         (
             ["--infill", "2", "--prompt", "tune.abc", "--key", "D"],

@@ -53,6 +53,14 @@ def test_an_automaton_accepts_what_its_edges_do(seed):
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("banned", [set(), {1}, {0, 3}])
+def test_without_some_symbols_no_sequence_has_them_and_no_other_is_lost(seed, banned):
+    arguments = random_edges(seed)
+    kept = {word for word in language(*arguments) if not banned.intersection(word)}
+    assert accepted(make_automaton(*arguments).without(banned)) == kept
+
+
+@pytest.mark.parametrize("seed", range(12))
 def test_no_two_states_are_equivalent_and_none_is_a_dead_end(seed):
     automaton = make_automaton(*random_edges(seed, states=7, edges=19))
     futures = [accepted(automaton.after(word)) for word in shortest_ways(automaton)]

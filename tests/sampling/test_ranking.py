@@ -43,6 +43,12 @@ def test_the_end_counts_and_a_length_penalty_lets_longer_ones_win():
     assert len(kept(short, long, candidates=2, length_penalty=1.0)[0].tokens) == 6
 
 
+def test_what_ended_because_it_would_have_copied_loses_to_any_other():
+    cornered = [Drawn(0, 5, -0.1, "x"), Ended(0, "copy", 0.0, "")]
+    (found,) = kept(cornered, sequence(1, -9.0, -9.0), candidates=2)
+    assert (found.reason, len(found.tokens)) == ("length", 2)
+
+
 def test_the_best_of_several_is_among_what_is_drawn_at_any_batch_size(tmp_path):
     sampler = Sampler(write_model(tmp_path / "m"))
     drawn = list(collect(sampler.generate(SampleConfig(count=12, length=30, seed=3))))
