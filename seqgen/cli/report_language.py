@@ -40,7 +40,8 @@ class LanguageSubject(Subject):
         """More samples than are shown, for the sections that look at how the model reads."""
         from seqgen.sampling.engine import SampleConfig, Sampler
         from seqgen.sampling.events import collect
-        from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+        from seqgen.sampling.tune_rules import constrain_tune
+        from seqgen.sampling.tune_wishes import TuneRules
 
         count = max(self.count, READ_TOKENS // SAMPLE_TOKENS)
         config = SampleConfig(count=count, length=SAMPLE_TOKENS, temperature=self.temperature, seed=self.seed)

@@ -6,7 +6,8 @@ import yaml
 
 from seqgen.cli.app import run
 from seqgen.cli.report_language import LanguageSubject
-from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+from seqgen.sampling.tune_rules import constrain_tune
+from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
