@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def workplace(tmp_path, monkeypatch):
     reviews = [f"{text}\t{'long' if len(text) > 25 else 'short'}" for text in sentences(100, seed=2)]
     (tmp_path / "reviews.tsv").write_text("\n".join(reviews))
     (tmp_path / "unread.txt").write_text("the cat sat on a mat.\na rat.\n")
+    shutil.copytree(README.parent / "models", tmp_path / "models")  # those that come along
     (tmp_path / "fiddle").mkdir()
     book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
     (tmp_path / "fiddle" / "reels.abc").write_text(book)
@@ -100,7 +102,7 @@ def test_every_command_of_the_readme_runs(workplace, capsys):
 
 @pytest.mark.slow
 def test_every_command_of_the_lecture_runs(workplace, capsys):
-    (workplace / "tinyshakespeare").write_text("\n".join([*sentences(400), "ROMEO: the king"] * 2))
+    (workplace / "tinyshakespeare").write_text("\n".join([*sentences(400), "ROMEO: the king"] * 4))
     (workplace / "page.txt").write_text("\n".join(sentences(20)))
     for command in commands(LECTURE):
         if " corpus fetch " not in command:
