@@ -1,7 +1,7 @@
 """How a chorale may go in time: whole frames, and marks between them where the meter wants them.
 
 A bar line stands where a bar ends and a beat mark where a beat begins, if the vocabulary has them. A pick-up
-and the last bar make a whole one, and so do the end of a section and the beginning of the next: a repeat sign
+and the last bar make a whole one, and so do the end of a section and the beginning of the next: a line
 within a bar stands where the piece began in its first one. How long the pick-up is shows only as it goes on,
 so that a place holds all lengths that are still possible. Where the vocabulary has no bar lines, bars are
 only counted if that is asked; frames then follow one another.
@@ -180,13 +180,16 @@ class Frames:
         """Return what stands here if the pick-up is of a length: `bar`, the number of a beat, or nothing."""
         if not self.layout.meters:
             return None
-        meter = self.layout.meters[place.meter]
         phase = (place.ticks - pickup) % self._lengths[place.meter]
         if phase == 0:
             return "bar" if self.layout.bar_kinds else None
-        beat = self.layout.grid * Fraction(12 if meter.is_compound else 4, meter.unit)
-        number = phase / beat + 1
+        number = phase / self._beat(place.meter) + 1
         return int(number) if number.denominator == 1 and number in self.layout.beats else None
+
+    def _beat(self, meter: int) -> Fraction:
+        """Return the frames of a beat."""
+        unit = self.layout.meters[meter].unit
+        return Fraction(self.layout.grid * (12 if self.layout.meters[meter].is_compound else 4), unit)
 
     def _bar(self, place: Place) -> Iterator[Edge]:
         """A bar is full."""
@@ -198,16 +201,20 @@ class Frames:
                 yield self.kind("bar", kind), place._replace(what=what), rise
 
     def _home(self, place: Place) -> Iterator[Edge]:
-        """It is as far in a bar as the piece began in its first one: a section or the piece may end."""
+        """It is as far in a bar as the piece began in its first one: a section or the piece may end.
+
+        After a line without a repeat sign beats are counted anew, so that none may come before the next bar.
+        """
+        upbeat = max(place.pickups) <= self._beat(place.meter)
         for kind in self.layout.bar_kinds:
-            if ":" in kind:
+            if ":" in kind or upbeat:
                 what = "over" if kind in self._ends else "turned"
                 yield self.kind("bar", kind), place._replace(what=what), 0
             elif kind in self._ends:
                 yield self.kind("bar", kind), place._replace(what="over", voice=-1), 0
 
     def _over(self, place: Place) -> Iterator[Edge]:
-        """The piece may be over; if it goes on within a bar, only a repeat sign says so."""
+        """The piece may be over, or go on."""
         if place.voice == 0:
             at_bar = self._mark(place, place.pickups[0]) == "bar"
             yield from self._barred(place) if at_bar else self._turned(place)

@@ -1,12 +1,13 @@
 """Constraints on models of REMI: its grammar, meter and bars, pitches, and how many notes sound at once.
 
 A bar is told with its meter; positions ascend within it; at each of them stand a tempo, notes, or both. A
-piece ends in a bar that has a note. Notes that overlap are all counted until the last of them has ended: how
-many sound at once is never more than is counted, and the state is two numbers instead of a set of times.
+piece ends in a bar that has a note. How many notes sound at once is never more than is counted: short ones
+that overlap are all counted until the last of them has ended, longer ones until the half or the end of the
+bar, whichever comes after their end, so that the state is a few small numbers instead of a set of times.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,10 @@ from seqgen.sampling.pitch_rules import allowed_pitches, needs_key, none_so
 from seqgen.sampling.remi_tokens import RemiTokens, Shape, bar_shapes, read_remi_tokens
 from seqgen.sampling.tune_wishes import ImpossibleError, TuneRules, asked, flag, values_asked
 
-LONGEST_COUNTED = 4
-"""The longest note in quarters where it is counted how many sound."""
+SHORT = 1
+"""The longest of the short notes, in quarters."""
+HALF, WHOLE = -1, -2
+"""Of a note that is counted until the half, or the end, of a bar, in place of its ticks."""
 CELL_LIMIT = 40_000_000
 
 
@@ -34,7 +37,10 @@ class Place(NamedTuple):
         begun: Whether there was a note.
         held: Whether a note sounds in this bar.
         crosses: Whether one lasts beyond it.
-        count: How many notes are counted.
+        until_half: How many notes are counted until the half of this bar.
+        until_end: How many are until its end.
+        spans: Whether these are until the end of the next.
+        short: How many other notes are counted.
         rest: For how many ticks from the last position they are.
     """
 
@@ -42,8 +48,16 @@ class Place(NamedTuple):
     begun: bool = False
     held: bool = False
     crosses: bool = False
-    count: int = 0
+    until_half: int = 0
+    until_end: int = 0
+    spans: bool = False
+    short: int = 0
     rest: int = 0
+
+    @property
+    def counted(self) -> int:
+        """How many notes are counted."""
+        return self.until_half + self.until_end + self.short
 
 
 @dataclass
@@ -52,15 +66,15 @@ class Course:
 
     Attributes:
         programs: What may begin a note: `program`, `drums`, or both.
-        durations: Their kinds: the ticks, 0 where they are not counted, and whether it ends beyond the bar.
-        gaps: The ticks that may lie between two positions.
+        durations: Their kinds: the ticks, HALF or WHOLE, and whether it ends beyond the bar.
+        gaps: The kinds of positions: ticks from the one before, and whether it is in the bar's second half.
         bars: How many bars a piece has; None for any number.
         polyphony: How many notes may be counted; None for any number.
     """
 
     programs: Sequence[str]
     durations: Sequence[tuple[int, bool]]
-    gaps: Sequence[int]
+    gaps: Sequence[tuple[int, bool]]
     bars: int | None
     polyphony: int | None
     kinds: dict[tuple[object, ...], int] = field(default_factory=dict)
@@ -89,7 +103,7 @@ class Course:
         duration it is that ends within the bar.
         """
         if kind[0] == "position":
-            return place.what == "metered" and place.count == 0
+            return place.what == "metered" and place.counted == 0
         return kind[0] != "duration" or not kind[2]
 
     def _start(self, place: Place) -> Iterator[Edge]:
@@ -103,24 +117,32 @@ class Course:
 
     def _on(self, place: Place) -> Iterator[Edge]:
         """The next position or bar."""
-        for gap in self.gaps:
+        for gap, is_late in self.gaps:
             rest = max(0, place.rest - gap)
-            count = place.count if rest else 0
-            if self._has_room(count):
-                yield self.kind("position", gap), place._replace(what="placed", count=count, rest=rest), 0
-        sounding = place._replace(what="bar", held=True, crosses=False)
+            after = place._replace(what="placed", rest=rest, short=place.short if rest else 0)
+            after = after._replace(until_half=0) if is_late else after
+            if self._has_room(after):
+                yield self.kind("position", gap, is_late), after, 0
+        sounding = place._replace(
+            what="bar",
+            held=True,
+            crosses=False,
+            until_half=0,
+            until_end=place.until_end if place.spans else 0,
+            spans=False,
+        )
         silent = Place("bar", begun=place.begun)
         yield self.kind("bar"), sounding if place.crosses else silent, int(self.bars is not None)
 
-    def _has_room(self, count: int) -> bool:
-        return self.polyphony is None or count < self.polyphony
+    def _has_room(self, place: Place) -> bool:
+        return self.polyphony is None or place.counted < self.polyphony
 
     def _placed(self, place: Place) -> Iterator[Edge]:
         yield self.kind("tempo"), place._replace(what="tempo"), 0
         yield from self._note(place)
 
     def _note(self, place: Place) -> Iterator[Edge]:
-        if self._has_room(place.count):
+        if self._has_room(place):
             for program in self.programs:
                 yield self.kind(program), place._replace(what=program), 0
 
@@ -141,18 +163,14 @@ class Course:
 
     def _valued(self, place: Place) -> Iterator[Edge]:
         for ticks, crosses in self.durations:
-            yield (
-                self.kind("duration", ticks, crosses),
-                Place(
-                    "noted",
-                    begun=True,
-                    held=True,
-                    crosses=place.crosses or crosses,
-                    count=place.count + 1 if self.polyphony is not None else 0,
-                    rest=max(place.rest, ticks),
-                ),
-                0,
-            )
+            after = place._replace(what="noted", begun=True, held=True, crosses=place.crosses or crosses)
+            if ticks == HALF:
+                after = after._replace(until_half=place.until_half + 1)
+            elif ticks == WHOLE:
+                after = after._replace(until_end=place.until_end + 1, spans=place.spans or crosses)
+            elif ticks:
+                after = after._replace(short=place.short + 1, rest=max(place.rest, ticks))
+            yield self.kind("duration", ticks, crosses), after, 0
 
 
 def constrain_remi(rules: TuneRules, tokenizer: Tokenizer, banned: set[int]) -> CountingAutomaton:
@@ -172,7 +190,7 @@ def constrain_remi(rules: TuneRules, tokenizer: Tokenizer, banned: set[int]) -> 
     course = Course(
         [name for name, may_be in programs.items() if may_be],
         bars.duration_kinds(),
-        range(bars.longest + 1),
+        [(gap, is_late) for gap in range(bars.longest + 1) for is_late in (False, True)],
         rules.bars,
         rules.max_polyphony,
     )
@@ -221,20 +239,19 @@ class _Bars:
         per_quarter, self._shapes = bar_shapes(tokens, meters, grid)
         self._counts_ticks = rules.max_polyphony is not None
         self._counts = self._counts_ticks or rules.bars is not None
-        longest = LONGEST_COUNTED * per_quarter
+        self._short = SHORT * per_quarter
         if self._counts:
-            self._shapes = [self._bounded(shape, longest) for shape in self._shapes]
+            self._shapes = [self._bounded(shape) for shape in self._shapes]
             self._shapes = [shape for shape in self._shapes if shape.positions]
         if not self._shapes or not any(shape.durations for shape in self._shapes):
             raise ImpossibleError(f"{asked(rules, 'the grammar of remi')}: no note fits in a bar")
         self._shortest_bar = min(shape.length for shape in self._shapes)
-        self.longest = max((ticks for ticks, _ in self.duration_kinds()), default=0)
+        self.longest = max((0, *(ticks for ticks, _ in self.duration_kinds())))
 
-    def _bounded(self, shape: Shape, longest: int) -> Shape:
-        durations = [(t, token) for t, token in shape.durations if not self._counts_ticks or t <= longest]
-        shortest = min((ticks for ticks, _ in durations), default=shape.length + 1)
-        positions = [(at, token) for at, token in shape.positions if at + shortest <= shape.length]
-        return Shape(shape.meters, shape.length, tuple(positions), tuple(durations))
+    def _bounded(self, shape: Shape) -> Shape:
+        shortest = min((ticks for ticks, _ in shape.durations), default=shape.length + 1)
+        inside = [(at, token) for at, token in shape.positions if at + shortest <= shape.length]
+        return replace(shape, positions=tuple(inside))
 
     def _duration(self, shape: Shape, at: int, ticks: int) -> tuple[int, bool] | None:
         """Return the kind of a duration at a place, None if it may not be."""
@@ -242,7 +259,16 @@ class _Bars:
             return 0, False
         if at + ticks > shape.length + self._shortest_bar:
             return None
-        return (ticks if self._counts_ticks else 0), at + ticks > shape.length
+        crosses = at + ticks > shape.length
+        if not self._counts_ticks:
+            return 0, crosses
+        if ticks <= self._short:
+            return ticks, crosses
+        return (HALF if 2 * (at + ticks) <= shape.length else WHOLE), crosses
+
+    def _position(self, shape: Shape, gap: int, at: int) -> tuple[object, ...]:
+        """Return the kind of a position some ticks after the one before."""
+        return "position", min(self.longest, gap), self._counts_ticks and 2 * at >= shape.length
 
     def duration_kinds(self) -> list[tuple[int, bool]]:
         """Return the kinds of durations that there are."""
@@ -304,13 +330,13 @@ class _Bars:
             row = base + carry
             following[row, self._tokens.bars] = min(most, carry + shape.length)
             for place, (at, token) in enumerate(shape.positions):
-                table[row, token] = kinds.get(("position", min(most, carry + at)), NEVER)
+                table[row, token] = kinds.get(self._position(shape, carry + at, at), NEVER)
                 following[row, token] = first + place
         for number, (now, _) in enumerate(shape.positions):
             row = first + number
             following[row, self._tokens.bars] = min(most, shape.length - now)
             for place, (at, token) in enumerate(shape.positions[number + 1 :], number + 1):
-                table[row, token] = kinds.get(("position", min(most, at - now)), NEVER)
+                table[row, token] = kinds.get(self._position(shape, at - now, at), NEVER)
                 following[row, token] = first + place
             for ticks, token in shape.durations:
                 kind = self._duration(shape, now, ticks)

@@ -14,7 +14,7 @@ from seqgen.music.scales import SCALES, parse_key_name, pitch_class
 
 T = TypeVar("T")
 MOST_BARS = 1000
-MOST_POLYPHONY = 16
+MOST_POLYPHONY = 8
 LEAST_SHOWN = 8
 
 

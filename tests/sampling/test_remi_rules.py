@@ -144,6 +144,17 @@ def test_no_more_notes_sound_at_once_than_asked(tmp_path, most):
     assert most in {most_at_once(notes) for notes in found}
 
 
+def test_a_melody_over_a_chord_is_allowed_though_notes_are_counted():
+    chord = [Note(Fraction(0), Fraction(4), spelling(0)[midi], velocity=90) for midi in (48, 52)]
+    half = [Note(Fraction(at), Fraction(2), spelling(0)[55], velocity=90) for at in (0, 2)]
+    tune = [Note(Fraction(at, 2), Fraction(1, 2), spelling(0)[72 + at], velocity=90) for at in range(8)]
+    piece = Piece(parts=(Part((*chord, *half, *tune)),), meters=((Fraction(0), Meter(4, 4)),))
+    known = tokenizer([piece])
+    ids = known.encode(piece).tolist()
+    assert constrained(known=known, max_polyphony=4).obeyed(ids)[0] == len(ids)
+    assert constrained(known=known, max_polyphony=3).obeyed(ids)[0] < len(ids)
+
+
 def test_a_note_may_sound_on_into_the_next_bar_where_notes_are_counted(tmp_path):
     over = 0
     for tokens in samples(tmp_path, max_polyphony=2, bars=3, meter="2/4"):
@@ -209,7 +220,7 @@ def test_from_wherever_one_comes_a_token_leads_nearer_to_an_end(rules, drop):
             {"key": "C", "scale": "blues", "range": "C#4:C#4"},
             "--key C and --scale blues and --range C#4:C#4: none of the model's pitches are so",
         ),
-        ({"max_polyphony": 0}, "--max-polyphony 0: 1 to 16 notes at once"),
+        ({"max_polyphony": 0}, "--max-polyphony 0: 1 to 8 notes at once"),
         ({"bars": 40, "length": 60}, "--bars 40: takes at least 85 tokens, but --length is 60"),
         ({"end_on": "D"}, "--end-on: only for models of melody and chorale, this one is of remi"),
         ({"valid": False, "max_polyphony": 2}, "--max-polyphony: needs the grammar; leave out --any"),
