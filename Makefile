@@ -17,12 +17,12 @@ MINUTES ?= 2
 
 demo: .venv/installed
 	mkdir -p demo
-	$(SEQGEN) train pydoc -o models/pydoc --overwrite --minutes $(MINUTES)
-	$(SEQGEN) train fiddle -o models/fiddle --overwrite --minutes $(MINUTES)
-	$(SEQGEN) sample models/pydoc --length 2000 --temperature 0.7 --seed 2 -o demo/text.txt
-	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.abc
-	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.mid
-	$(SEQGEN) sample models/fiddle --seed 1 -o demo/tune.musicxml
+	$(SEQGEN) train pydoc -o models/demo-text --overwrite --minutes $(MINUTES)
+	$(SEQGEN) train fiddle -o models/demo-tunes --overwrite --minutes $(MINUTES)
+	$(SEQGEN) sample models/demo-text --length 2000 --temperature 0.7 --seed 2 -o demo/text.txt
+	$(SEQGEN) sample models/demo-tunes --seed 1 -o demo/tune.abc
+	$(SEQGEN) sample models/demo-tunes --seed 1 -o demo/tune.mid
+	$(SEQGEN) sample models/demo-tunes --seed 1 -o demo/tune.musicxml
 	@echo; head -c 600 demo/text.txt; echo; echo; cat demo/tune.abc
 	@echo; echo "Open demo/tune.musicxml in a score editor, play demo/tune.mid."
 

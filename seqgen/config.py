@@ -61,6 +61,15 @@ class VocabConfig(_Strict):
     """The note encoding; `auto` is `melody` where nearly every piece is a single line, else `remi`."""
     grid: PositiveInt | None = None
     """Positions or frames a quarter, of remi (12 when not given) and chorale (4)."""
+    velocities: Annotated[int, Ge(0), Le(127)] | None = None
+    """How many velocities remi, tsd, midilike and structured tell apart (16 when not given); 0 is none."""
+    programs: bool | None = None
+    tempos: bool | None = None
+    pedals: bool | None = None
+    """Whether they keep programs (all parts are one without), tempos, and (not structured) sustain pedals;
+    when not given, programs and tempos."""
+    merges: Annotated[int, Ge(0)] = 0
+    """How many pairs of note tokens that often follow each other to learn as tokens of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)

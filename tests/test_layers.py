@@ -25,6 +25,7 @@ HEAVY = {
     "numba",
     "music21",
     "miditok",
+    "tokenizers",
     "numpy",
     "symusic",
     "sentencepiece",

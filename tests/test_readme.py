@@ -3,15 +3,18 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from seqgen.cli.app import run
 from tests.corpora import sentences
 
 README = Path(__file__).parents[1] / "README.md"
+LECTURE = README.parent / "docs" / "lecture.md"
 TUNE = """X:{number}
 T:Reel {number}
 M:4/4
@@ -24,11 +27,11 @@ K:D
 SMALL = "--epochs 2 --hidden-size 16 --embedding-size 8 --device cpu"
 
 
-def commands():
-    """Return the seqgen commands of the README, continued lines joined, in order."""
-    blocks = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.S)
+def commands(document=README):
+    """Return the seqgen commands of a document, continued lines joined, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.S)
     text = "\n".join(blocks).replace("\\\n", " ")
-    return [line[2:] for line in text.splitlines() if line.startswith("$ seqgen ")]
+    return [line[2:] for line in text.splitlines() if re.match(r"\$ (seqgen |.*\| seqgen )", line)]
 
 
 def test_the_readme_shows_the_main_commands():
@@ -64,6 +67,7 @@ def workplace(tmp_path, monkeypatch):
     reviews = [f"{text}\t{'long' if len(text) > 25 else 'short'}" for text in sentences(100, seed=2)]
     (tmp_path / "reviews.tsv").write_text("\n".join(reviews))
     (tmp_path / "unread.txt").write_text("the cat sat on a mat.\na rat.\n")
+    shutil.copytree(README.parent / "models", tmp_path / "models")  # those that come along
     (tmp_path / "fiddle").mkdir()
     book = "".join(TUNE.format(number=k + 1, note="ABdefg"[k % 6]) for k in range(60))
     (tmp_path / "fiddle" / "reels.abc").write_text(book)
@@ -74,12 +78,32 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_command_of_the_readme_runs(workplace):
-    # `pydoc`, `fiddle` and `chorales` are files here: a path goes before a name of the catalogue.
-    for command in commands():
-        small = re.sub(r"--minutes [\d.]+", SMALL, command)
-        if " corpus fetch " in small:
-            continue  # needs the network; tests/data has it fetch from a server of its own
+def check(command, capsys):
+    """Run a command on the stand-ins, with a small budget; in this process if it has no pipes."""
+    small = re.sub(r"--minutes [\d.]+", SMALL, command)
+    if " corpus " not in small:
+        small = re.sub(r"(?<= )(?=(pydoc|fiddle|chorales|tinyshakespeare)( |$))", "./", small)
+    if " compare " in small:
+        small = re.sub(re.escape(SMALL), "--minutes 0.01", small)
+    if not re.search(r"[|<>]", small):
+        code, told = run(shlex.split(small)[1:]), capsys.readouterr().err
+    else:
         small = small.replace("seqgen ", f"{shlex.quote(sys.executable)} -m seqgen ", 1)
         done = subprocess.run(small, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        code, told = done.returncode, done.stderr
+    assert code == 0, f"{command}\n{told}"
+
+
+def test_every_command_of_the_readme_runs(workplace, capsys):
+    for command in commands():
+        if " corpus fetch " not in command:  # that is tested with a server of its own
+            check(command, capsys)
+
+
+@pytest.mark.slow
+def test_every_command_of_the_lecture_runs(workplace, capsys):
+    (workplace / "tinyshakespeare").write_text("\n".join([*sentences(400), "ROMEO: the king"] * 4))
+    (workplace / "page.txt").write_text("\n".join(sentences(20)))
+    for command in commands(LECTURE):
+        if " corpus fetch " not in command:
+            check(re.sub(r"--distances \S+", "--distances 2,4 --steps 5", command), capsys)

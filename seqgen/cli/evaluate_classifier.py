@@ -1,5 +1,6 @@
 """`seqgen evaluate` for a classifier: accuracy, macro-F1 and the confusion matrix."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from seqgen.cli.console import notice, print_table
@@ -30,31 +31,41 @@ def evaluate_classifier(
 
 
 def _examples(artifact: "Artifact", names: list[str] | None, part: str) -> "Part":
-    from seqgen.data.examples import corpus_hash, encode_part, read_parts
+    from seqgen.data.examples import encode_part
     from seqgen.data.index import PARTS
     from seqgen.data.labelled import read_labelled
 
     if part not in PARTS:
         raise ConfigError(f"--part {part}: choose {', '.join(PARTS)}")
-    labels, source = artifact.config.classify.labels, artifact.source
-    if names:
-        found = read_labelled(names, artifact.config, notice)
-        for example in found:
-            if example.label not in labels:
-                raise CorpusError(
-                    f"{example.place}: the model knows no label {example.label}, only {', '.join(labels)}"
-                )
-    else:
-        parts = read_parts(
-            source["corpus"], artifact.config, notice, valid=source["valid"], test=source["test"]
-        )
-        if corpus_hash(parts) != source["corpus_hash"]:
-            raise ArtifactError(
-                f"{artifact.path}: its corpus {' '.join(source['corpus'])} has changed since; "
-                "name labelled texts to evaluate on"
+    labels = artifact.config.classify.labels
+    if not names:
+        return own_examples(artifact, part, notice)
+    found = read_labelled(names, artifact.config, notice)
+    for example in found:
+        if example.label not in labels:
+            raise CorpusError(
+                f"{example.place}: the model knows no label {example.label}, only {', '.join(labels)}"
             )
-        found = parts[part]
     return encode_part(found, artifact.tokenizer, labels)
+
+
+def own_examples(artifact: "Artifact", part: str, notify: Callable[[str], None]) -> "Part":
+    """Read a part of the labelled texts that a model was trained on.
+
+    Raises:
+        CorpusError, ConfigError: If they cannot be read any more.
+        ArtifactError: If they have changed.
+    """
+    from seqgen.data.examples import corpus_hash, encode_part, read_parts
+
+    source = artifact.source
+    parts = read_parts(source["corpus"], artifact.config, notify, valid=source["valid"], test=source["test"])
+    if corpus_hash(parts) != source["corpus_hash"]:
+        raise ArtifactError(
+            f"{artifact.path}: its corpus {' '.join(source['corpus'])} has changed since; "
+            "name labelled texts to evaluate on"
+        )
+    return encode_part(parts[part], artifact.tokenizer, artifact.config.classify.labels)
 
 
 def _print(score: "LabelScore") -> None:

@@ -47,21 +47,35 @@ def evaluate_translator(
 def _pairs(artifact: "Artifact", names: list[str] | None, part: str) -> "tuple[PairCorpus, str]":
     """Return pairs and the part of them to score."""
     from seqgen.data.index import PARTS
-    from seqgen.data.pairs import PairCorpus, load_pairs, read_pairs
+    from seqgen.data.pairs import PairCorpus, read_pairs
 
     if part not in PARTS:
         raise ConfigError(f"--part {part}: choose {', '.join(PARTS)}")
-    tokenizers, source = (artifact.tokenizer, artifact.target_tokenizer), artifact.source
     if names:
         pairs = read_pairs(
             [Path(name) for name in names], encoding=artifact.config.corpus.encoding, notify=notice
         )
+        tokenizers = artifact.tokenizer, artifact.target_tokenizer
         return PairCorpus({"test": pairs}, *tokenizers, corpus_hash=""), "test"
+    return own_pairs(artifact), part
+
+
+def own_pairs(artifact: "Artifact") -> "PairCorpus":
+    """Read the pairs that a model was trained on, in their parts.
+
+    Raises:
+        CorpusError: If they cannot be read any more.
+        ArtifactError: If they have changed.
+    """
+    from seqgen.data.index import PARTS
+    from seqgen.data.pairs import load_pairs
+
+    source = artifact.source
     corpus = load_pairs(
         [Path(name) for name in source["corpus"]],
         artifact.config,
         given={name: [Path(file) for file in source[name]] for name in PARTS[1:]},
-        tokenizers=tokenizers,
+        tokenizers=(artifact.tokenizer, artifact.target_tokenizer),
         notify=lambda _: None,
     )
     if corpus.corpus_hash != source["corpus_hash"]:
@@ -69,4 +83,4 @@ def _pairs(artifact: "Artifact", names: list[str] | None, part: str) -> "tuple[P
             f"{artifact.path}: its pairs {' '.join(source['corpus'])} have changed since; "
             "name pairs to evaluate on"
         )
-    return corpus, part
+    return corpus

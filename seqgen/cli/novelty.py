@@ -106,7 +106,9 @@ def _longest(
 
 def _content(found: "Novelty", examined: "TokenIndex", start: int, length: int) -> str:
     """Return a stretch as text, or the tokens of notes."""
-    places = found.places[start : start + length]
+    import numpy as np
+
+    places = np.unique(found.places[start : start + length])  # a merged token may hold several notes
     ids = examined.tokens("test")[places].tolist()
     if examined.tokenizer.modality == "music":
         return " ".join(_note_name(examined.tokenizer.tokens[i]) for i in ids)
@@ -191,8 +193,10 @@ def _runs(found: "Novelty", examined: "TokenIndex", least: int) -> "Iterator[lis
     grades = np.searchsorted([least, 2 * least, 4 * least], found.cover(least), side="right")
     edges = np.searchsorted(found.places, examined.documents("test"))
     for first, last in pairwise(edges.tolist()):
-        shown = _shown(examined.tokenizer, tokens[found.places[first:last]].tolist())
-        graded = zip(shown, grades[first:last].tolist(), strict=True)
+        places = found.places[first:last]
+        once = np.diff(places, prepend=-1) > 0  # a merged token may hold several notes
+        shown = _shown(examined.tokenizer, tokens[places[once]].tolist())
+        graded = zip(shown, grades[first:last][once].tolist(), strict=True)
         yield [
             ("".join(content for content, _ in run), grade)
             for grade, run in groupby(graded, key=itemgetter(1))

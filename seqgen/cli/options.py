@@ -27,6 +27,14 @@ Notes = Annotated[
     typer.Option(help="How notes are written: auto, melody, chorale, remi, tsd, midilike, structured."),
 ]
 Grid = Annotated[int | None, typer.Option(help="Times a quarter that remi and chorale tell apart.")]
+Keeping = Annotated[
+    str | None, typer.Option("--with", help="What remi, tsd and midilike also keep: pedal (sustain).")
+]
+LeavingOut = Annotated[
+    str | None,
+    typer.Option("--without", help="What they leave out, such as velocity,tempo; or program: one part."),
+]
+Merges = Annotated[int | None, typer.Option(help="Pairs of note tokens to learn as tokens of their own.")]
 
 Transpose = Annotated[
     str | None,
@@ -53,6 +61,28 @@ def parse_shares(text: str | None) -> list[float] | None:
     if len(shares) != 3 or not min(shares) >= 0 or not 0 < shares[0] < float("inf"):
         raise ConfigError(f"--split {text}: expected three shares train/valid/test, such as 90/5/5")
     return shares
+
+
+_KEPT = {"velocity": "velocities", "program": "programs", "tempo": "tempos", "pedal": "pedals"}
+
+
+def parse_kept(kept: str | None, left_out: str | None) -> dict[str, Any]:
+    """Read what an encoding is to keep and to leave out, such as velocity,tempo, as configuration values.
+
+    Raises:
+        ConfigError: If a name is unknown, or given in both.
+    """
+    found: dict[str, Any] = {}
+    for option, text, value in (("--with", kept, True), ("--without", left_out, False)):
+        for name in (text or "").split(",") if text is not None else ():
+            key = _KEPT.get(name.strip())
+            if key is None or key in found:
+                reason = "is given twice" if key else f"is none of {', '.join(_KEPT)}"
+                raise ConfigError(f"{option} {text}: {name.strip()!r} {reason}")
+            found[key] = value
+    if "velocities" in found:
+        found["velocities"] = None if found["velocities"] else 0
+    return {f"vocab__{key}": value for key, value in found.items()}
 
 
 def parse_cells(text: str, *, more: tuple[str, ...] = ()) -> list[str]:

@@ -92,6 +92,7 @@ def plan_samples(
     pitch_range: tune_options.Range = None,
     max_leap: tune_options.MaxLeap = None,
     end_on: tune_options.EndOn = None,
+    max_polyphony: tune_options.MaxPolyphony = None,
     prompt: Annotated[str | None, _PROMPT] = None,
     tune: music.Tune = None,
     fix: music.Fix = None,
@@ -131,7 +132,8 @@ def plan_samples(
     from seqgen.sampling.engine import SampleConfig
     from seqgen.sampling.outputs import choose_format
     from seqgen.sampling.prompts import NO_PROMPT
-    from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+    from seqgen.sampling.tune_rules import constrain_tune
+    from seqgen.sampling.tune_wishes import TuneRules
 
     artifact = require_task(load_artifact(model), "lm")
     chosen = choose_format(artifact.tokenizer, _wanted_format(form, as_json=as_json), output)
@@ -186,6 +188,7 @@ def plan_samples(
         range=pitch_range,
         max_leap=max_leap,
         end_on=end_on,
+        max_polyphony=max_polyphony,
     )
     run = Run(
         artifact=artifact,

@@ -6,7 +6,9 @@ import typer
 
 Valid = Annotated[
     bool | None,
-    typer.Option("--valid/--any", help="Bars of a tune add up, which is the default; or they may be any."),
+    typer.Option(
+        "--valid/--any", help="Tunes are whole and bars add up, which is the default; or they may be any."
+    ),
 ]
 Key = Annotated[str | None, typer.Option(help="The tune is in this key: G, Bb, F#m, Ador, Gmix.")]
 Meter = Annotated[str | None, typer.Option(help="The tune is in this meter, such as 6/8.")]
@@ -22,4 +24,7 @@ Range = Annotated[
     str | None, typer.Option("--range", metavar="LOW:HIGH", help="No pitch lies outside, such as D4:B5.")
 ]
 MaxLeap = Annotated[int | None, typer.Option(help="No note is more semitones from the next.")]
-EndOn = Annotated[str | None, typer.Option(help="What the last note is: tonic, or a note such as D.")]
+EndOn = Annotated[
+    str | None, typer.Option(help="What the last note is, of a chorale that of the bass: tonic, or as D.")
+]
+MaxPolyphony = Annotated[int | None, typer.Option(help="No more notes sound at once; for models of remi.")]

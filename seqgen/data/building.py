@@ -19,6 +19,12 @@ Notify = Callable[[str], None]
 _SUBWORD_SAMPLE_BYTES = 16_000_000
 """Training text for subwords: more takes minutes and finds the same pieces."""
 _LOOKED_AT_CHARS = 1_000_000
+_FLAGS = {
+    "velocities": "--without velocity",
+    "programs": "--without program",
+    "tempos": "--without tempo",
+    "pedals": "--with pedal",
+}
 
 
 def build_text_tokenizer(
@@ -79,10 +85,15 @@ def check_options(config: VocabConfig, level: str) -> None:
         "subword": ("subword",),
         "notes": ("note",),
         "grid": ("note",),
+        "velocities": ("note",),
+        "programs": ("note",),
+        "tempos": ("note",),
+        "pedals": ("note",),
+        "merges": ("note",),
     }
     for option, allowed in levels.items():
         if level not in allowed and getattr(config, option) != getattr(defaults, option):
-            flag = "--" + option.replace("_", "-")
+            flag = _FLAGS.get(option, "--" + option.replace("_", "-"))
             raise ConfigError(f"{flag} has no meaning at level {level}; it is for {' and '.join(allowed)}")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqgen.data.merges import Merges
 from seqgen.data.tokenizers import EOS_ID, UNK_ID, Ids, StreamDecoder, VocabTokenizer
 from seqgen.errors import TokenError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NoteTokenizer(VocabTokenizer):
-    """One id a token of a note encoding; a token that is not in the vocabulary is `<unk>`."""
+    """One id a token of a note encoding, or several that are merged; one not in the vocabulary is `<unk>`."""
 
     @cached_property
     def encoding(self) -> "NoteEncoding":
@@ -25,6 +26,20 @@ class NoteTokenizer(VocabTokenizer):
 
         options = self.vocab.options
         return note_encoding(options["notes"], options.get("parameters"))
+
+    @cached_property
+    def merges(self) -> Merges | None:
+        """The tokens that stand for several of the encoding; None if there are none."""
+        found = self.vocab.options.get("merges")
+        return Merges([(a, b, c) for a, b, c in found], len(self.tokens)) if found else None
+
+    @cached_property
+    def _names(self) -> list[tuple[str, ...]]:
+        """The tokens of the encoding that every id stands for."""
+        parts = self.merges.parts if self.merges else [(number,) for number in range(len(self.tokens))]
+        names = [tuple(self.tokens[number] for number in part) for part in parts]
+        names[EOS_ID] = names[UNK_ID] = ()
+        return names
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -41,8 +56,16 @@ class NoteTokenizer(VocabTokenizer):
         return self.encode_tokens(self.encoding.encode(content))
 
     def encode_tokens(self, tokens: Iterable[str]) -> Ids:
-        """Return the ids of tokens of the encoding."""
+        """Return the ids of tokens of the encoding, merged."""
+        return self.merge(self.single_ids(tokens))
+
+    def single_ids(self, tokens: Iterable[str]) -> Ids:
+        """Return the id of every token of the encoding by itself."""
         return np.array([self._ids.get(token, UNK_ID) for token in tokens], dtype=np.uint32)
+
+    def merge(self, ids: Ids) -> Ids:
+        """Return the ids of a stretch of single tokens with those that belong together merged."""
+        return self.merges.apply(ids) if self.merges else ids
 
     def decode(self, ids: Iterable[int]) -> "Piece":
         """Return the piece; what makes no sense where it stands is passed over."""
@@ -50,7 +73,7 @@ class NoteTokenizer(VocabTokenizer):
 
     def decode_tokens(self, ids: Iterable[int]) -> Sequence[str]:
         """Return the tokens of the encoding."""
-        return [self.tokens[i] for i in ids if i not in (EOS_ID, UNK_ID)]
+        return [name for i in ids for name in self._names[i]]
 
     def stream(self) -> StreamDecoder:
         """Refuse: notes only make a piece together.

@@ -145,20 +145,23 @@ def music_units(corpus: Corpus) -> Iterator[tuple[Source, list[MusicUnit]]]:
 
 
 def choose_encoding(
-    corpus: Corpus, wanted: str, grid: int | None = None, *, preparation: Preparation = AS_IT_IS
+    corpus: Corpus,
+    wanted: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    preparation: Preparation = AS_IT_IS,
 ) -> NoteEncoding:
     """Return the encoding asked for; for `auto`, melody if nearly all of a sample of tunes suit it.
 
     Args:
         corpus: A corpus of music.
         wanted: The name of an encoding, or `auto`.
-        grid: Positions a quarter, for the encodings that have them.
+        parameters: Of the encoding, such as the positions a quarter; the defaults for what is absent.
         preparation: What is done to every piece before.
 
     Raises:
-        TokenError: If the encoding has no grid.
+        TokenError: If the encoding does not have a parameter.
     """
-    parameters = {"grid": grid} if grid is not None else {}
     if wanted != "auto":
         return note_encoding(wanted, parameters)
     units = [(source, unit) for source in corpus.sources for unit in _split_quietly(source)]

@@ -1,7 +1,7 @@
 """Counting and writing the parts of an index, in constant memory."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from seqgen.data.blocks import piece_chars
 from seqgen.data.encoding import BlockEncoder, Encoded, in_threads
 from seqgen.data.index import COUNTS, PARTS
 from seqgen.data.split import PartBlock
+from seqgen.data.tokenizers import EOS_ID
 from seqgen.data.tunes import SplitTune
 
 
@@ -128,18 +129,19 @@ def _sort(block: PartBlock, encoded: Encoded) -> list[Stretch]:
     return stretches
 
 
-def tune_stretches(tunes: Iterable[SplitTune], ids_of: NDArray[np.unsignedinteger]) -> Iterable[Stretch]:
+def tune_stretches(
+    tunes: Iterable[SplitTune], encode: Callable[[NDArray[np.uint32]], NDArray[np.unsignedinteger]]
+) -> Iterable[Stretch]:
     """Encode tunes.
 
     Args:
         tunes: Pieces of tunes as symbol numbers.
-        ids_of: The id of every symbol.
+        encode: Returns the ids of symbols.
     """
-    eos = np.zeros(1, dtype=ids_of.dtype)
     for tune in tunes:
-        ids = ids_of[tune.symbols]
+        ids = encode(tune.symbols)
         if tune.closes:
-            ids = np.concatenate([ids, eos])
+            ids = np.append(ids, ids.dtype.type(EOS_ID))
         encoded = Encoded(ids, np.array([len(ids)]))
         titles = (tune.title,) if tune.opens else ()
         yield Stretch(tune.part, encoded, np.array([tune.opens]), notes=tune.notes, titles=titles)

@@ -7,7 +7,7 @@ a class that is neither predicted nor there has an F1 of 0 and counts.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -144,6 +144,41 @@ def contributions(model: Classifier, ids: Ids) -> tuple[Probabilities, NDArray[n
     label = int(everything[0].argmax())
     odds = np.log(everything[:, label]) - np.log1p(-everything[:, label])
     return everything[0], odds[0] - odds[1:]
+
+
+class Explained(NamedTuple):
+    """A text and what a classifier made of it.
+
+    Attributes:
+        ids: Its tokens, (T,).
+        truth: The number of its label.
+        probabilities: Of each label, (C,).
+        shares: What each token contributes to the most probable label; see `contributions`, (T,).
+    """
+
+    ids: Ids
+    truth: int
+    probabilities: Probabilities
+    shares: NDArray[np.float64]
+
+
+def explain_examples(model: Classifier, part: Part, count: int, *, longest: int) -> list[Explained]:
+    """Explain a few of many texts: from the surest hit to the worst mistake, evenly spread by rank.
+
+    Args:
+        model: The classifier.
+        part: The texts; they are ranked by the probability of their true labels.
+        count: Of texts; fewer where there are not so many.
+        longest: Texts of more tokens are left aside.
+    """
+    numbers = np.flatnonzero(part.lengths <= longest)
+    chances = predict(model, [part.ids[number] for number in numbers])
+    order = np.argsort(-chances[np.arange(len(numbers)), part.labels[numbers]], kind="stable")
+    places = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [
+        Explained(part.ids[number], int(part.labels[number]), *contributions(model, part.ids[number]))
+        for number in numbers[order[places]]
+    ]
 
 
 def restore_classifier(artifact: Artifact, device: str = "auto") -> Classifier:

@@ -29,6 +29,9 @@ TICKS = 480
 """Ticks a quarter in MIDI files written here, unless a piece needs a finer grid."""
 VELOCITY = 80
 """The velocity of notes that have none of their own."""
+SUSTAIN = 64
+"""The number of the controller that is the sustain pedal."""
+_PRESSED = 64
 LONGEST = 50_000
 """The quarters after which a file is taken to be broken: seven hours at 120 a minute."""
 DEFAULT_METER, DEFAULT_TEMPO = Meter(4, 4), 120.0
@@ -157,12 +160,43 @@ def _part(track: Any, ticks: int, fifths: int, omitted: dict[str, int]) -> Part:
         if length is None:
             length = quarters[duration] = Fraction(duration, ticks)
         notes.append(Note(onset, length, spelled[pitch], False, None, max(1, velocity)))
-    return Part(tuple(notes), track.name.strip("\0 "), max(0, min(127, track.program)), track.is_drum)
+    return Part(
+        tuple(notes),
+        track.name.strip("\0 "),
+        max(0, min(127, track.program)),
+        track.is_drum,
+        tuple((Fraction(start, ticks), Fraction(end - start, ticks)) for start, end in _pedals(track)),
+    )
+
+
+def _pedals(track: Any) -> list[tuple[int, int]]:
+    """Return when the sustain pedal is pressed and released, in ticks.
+
+    symusic's own pedals of a file begin at 0 in all tracks but the first, so they are only used where there
+    are no controls, as in what MidiTok decodes. A pedal that is never released ends with the last note.
+    """
+    columns = track.controls.numpy()
+    mine = columns["number"] == SUSTAIN
+    if not mine.any():
+        found = [(pedal.time, pedal.time + pedal.duration) for pedal in _ordered(track.pedals)]
+        return [(start, end) for start, end in found if 0 <= start < end]
+    rows = zip(columns["time"][mine].tolist(), columns["value"][mine].tolist(), strict=True)
+    found, start = [], None
+    for time, value in [*sorted(rows, key=lambda row: row[0]), (track.end(), 0)]:
+        if value >= _PRESSED and start is None:
+            start = time
+        elif value < _PRESSED and start is not None:
+            found.append((start, time))
+            start = None
+    return [(start, end) for start, end in found if 0 <= start < end]
 
 
 def _count_controls(score: "Score", omitted: dict[str, int]) -> None:
-    for what in ("controls", "pitch_bends", "pedals", "lyrics"):
-        count = sum(len(getattr(track, what)) for track in score.tracks)
+    controls = sum(int((track.controls.numpy()["number"] != SUSTAIN).sum()) for track in score.tracks)
+    others = [
+        (what, sum(len(getattr(track, what)) for track in score.tracks)) for what in ("pitch_bends", "lyrics")
+    ]
+    for what, count in (("controls", controls), *others):
         if count:
             omitted[what.replace("_", " ")] = count
     if len(score.markers):
@@ -202,8 +236,8 @@ def choose_ticks(piece: Piece) -> int:
 
 def _track(part: Part, ticks: int) -> Any:
     import numpy as np
+    from symusic import ControlChange, Pedal, Track
     from symusic import Note as SymusicNote
-    from symusic import Track
 
     rows = [
         (
@@ -224,4 +258,9 @@ def _track(part: Part, ticks: int) -> Any:
     )
     track = Track(part.name, part.program, part.is_drum)
     track.notes = notes
+    for onset, duration in part.pedals:
+        start, end = _ticks(onset, ticks), _ticks(onset + duration, ticks)
+        track.pedals.append(Pedal(start, max(1, end - start)))
+        track.controls.append(ControlChange(start, SUSTAIN, 127))  # what a file has instead of pedals
+        track.controls.append(ControlChange(max(start + 1, end), SUSTAIN, 0))
     return track

@@ -33,6 +33,7 @@ class MidiLikeEncoding(TsdEncoding):
 
     name: ClassVar[str] = "midilike"
     family: ClassVar[str] = "MIDILike"
+    lasting_pedals: ClassVar[bool] = False
 
 
 class StructuredEncoding(TsdEncoding):
@@ -40,6 +41,7 @@ class StructuredEncoding(TsdEncoding):
 
     name: ClassVar[str] = "structured"
     family: ClassVar[str] = "Structured"
+    has_pedals: ClassVar[bool] = False
 
 
 FAMILIES: dict[str, type[RemiEncoding]] = {

@@ -262,12 +262,16 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One instrument or voice: notes ordered by onset, then upwards, and a General MIDI program, 0 to 127."""
+    """One instrument or voice: notes ordered by onset, then upwards, and a General MIDI program, 0 to 127.
+
+    `pedals` are the onsets and durations for which its sustain pedal is down.
+    """
 
     notes: tuple[Note, ...]
     name: str = ""
     program: int = 0
     is_drum: bool = False
+    pedals: tuple[tuple[Fraction, Fraction], ...] = ()
 
 
 @dataclass(frozen=True)

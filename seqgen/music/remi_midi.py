@@ -1,7 +1,8 @@
 """MIDI files to REMI tokens by arrays: what MidiTok makes of their pieces, many times as fast.
 
 MidiTok itself is asked, once, for the tokens of all durations, velocities and tempos. What is rare is left to
-it altogether: several tempos, meters that change within a bar or between units, and broken files.
+it altogether: several tempos, meters that change within a bar or between units, sustain pedals, several parts
+that become one, and broken files.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,9 @@ def score_tokens(score: "Score", encoding: RemiEncoding) -> list[str] | None:
     meters = [(at, in_quarters(meter)) for at, meter in meters_of_score(score)]
     tempos = tempos_of_score(score)
     units = {meter.unit for _, meter in meters}
-    if len(tempos) != 1 or len(units) != 1:
+    if (encoding.tempos and len(tempos) != 1) or len(units) != 1:
+        return None
+    if encoding.pedals and any(len(track.pedals) for track in score.tracks):
         return None
     (unit,) = units
     ticks = score.ticks_per_quarter
@@ -62,8 +65,11 @@ def score_tokens(score: "Score", encoding: RemiEncoding) -> list[str] | None:
     notes = _read_notes(score, ticks, encoding.grid)
     if bars is None or notes is None:
         return None
+    if not encoding.programs and (notes.tracks.any() or notes.programs[0] == -1):
+        return None
     head = _head(encoding, tempos[0][1], unit)
-    return _write(notes, bars, head, _tables(encoding, unit), grid=encoding.grid, unit=unit)
+    words = _note_tokens(notes, encoding, _tables(encoding, unit))
+    return _write(notes.onsets, words, bars, head, unit=unit)
 
 
 class _Bars(NamedTuple):
@@ -130,21 +136,27 @@ def _read_notes(score: "Score", ticks: int, grid: int) -> _Notes | None:
     return _Notes(onset, length, pitch, velocity, track, list(columns))
 
 
+def _note_tokens(notes: _Notes, encoding: RemiEncoding, tables: _Tables) -> NDArray[np.object_]:
+    """Return the tokens of every note, (N, K)."""
+    columns = []
+    if encoding.programs:
+        programs = np.array([f"Program_{program}" for program in notes.programs], dtype=object)
+        columns.append(programs[notes.tracks])
+    is_drum = np.array(notes.programs)[notes.tracks] == -1
+    columns.append(np.where(is_drum, tables.drums[notes.pitches], tables.pitches[notes.pitches]))
+    if encoding.velocities:
+        columns.append(tables.velocities[notes.velocities])
+    columns.append(tables.durations[np.minimum(notes.durations, len(tables.durations) - 1)])
+    return np.stack(columns, axis=1)
+
+
 def _write(
-    notes: _Notes, bars: _Bars, head: list[str], tables: _Tables, *, grid: int, unit: int
+    onsets: Integers, words: NDArray[np.object_], bars: _Bars, head: list[str], *, unit: int
 ) -> list[str]:
-    onsets, tracks = notes.onsets, notes.tracks
-    written = np.empty((len(onsets), 4), dtype=object)
-    programs = np.array([f"Program_{program}" for program in notes.programs], dtype=object)
-    is_drum = np.array(notes.programs)[tracks] == -1
-    written[:, 0] = programs[tracks]
-    written[:, 1] = np.where(is_drum, tables.drums[notes.pitches], tables.pitches[notes.pitches])
-    written[:, 2] = tables.velocities[notes.velocities]
-    written[:, 3] = tables.durations[np.minimum(notes.durations, len(tables.durations) - 1)]
-    flat = written.ravel().tolist()
+    flat, width = words.ravel().tolist(), words.shape[1]
     edges = [*np.flatnonzero(np.diff(onsets, prepend=-1)).tolist(), len(onsets)]
     times = onsets[edges[:-1]].tolist()
-    tokens = [*bars.lines[0], "Position_0", *head]
+    tokens = [*bars.lines[0], *(["Position_0", *head] if head else [])]
     section, line, last = 0, 0, len(bars.starts) - 1
     for number, time in enumerate([*times, max(times[-1], bars.starts[-1])]):
         while True:  # bar lines up to this time
@@ -158,9 +170,9 @@ def _write(
             section, line = section + 1, stop
             tokens += bars.lines[section]
         if number < len(times):
-            if time:
+            if time or not head:
                 tokens.append(f"Position_{(time - line) * unit // 4}")
-            tokens += flat[4 * edges[number] : 4 * edges[number + 1]]
+            tokens += flat[width * edges[number] : width * edges[number + 1]]
     return tokens
 
 
@@ -179,6 +191,7 @@ def _tables(encoding: RemiEncoding, unit: int) -> _Tables:
 
 @lru_cache(maxsize=1024)
 def _head(encoding: RemiEncoding, tempo: float, unit: int) -> list[str]:
+    """Return the token of the tempo, nothing without tempos."""
     return _of_kind(_ask(encoding, unit, [(80, 1)], tempo), "Tempo")
 
 

@@ -186,6 +186,7 @@ def stretch(piece: Piece, factor: Fraction) -> Piece | None:
                 replace(note, onset=note.onset * factor, duration=note.duration * factor)
                 for note in part.notes
             ),
+            pedals=tuple((onset * factor, duration * factor) for onset, duration in part.pedals),
         )
         for part in piece.parts
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.report.charts import Line, chart, key
+from seqgen.report.grids import attention_grid, confusion_grid
 from seqgen.report.page import Section
 from seqgen.report.tunes import ShownTune, tune_html
 
@@ -33,37 +34,27 @@ def _is_laid_out(text: str) -> bool:
     return "\n  " in text or "\n\t" in text or text.count("  ") > 3
 
 
-def curves_section(history: Sequence[Mapping[str, Any]], lead: str, *, unit: str = "token") -> Section:
-    """Show the losses of training and validation, in nats per `unit`, over the seconds of training."""
+def curves_section(history: Sequence[Mapping[str, Any]], lead: str, unit: str = "token") -> Section:
+    """Show the losses of training and validation, means per `unit`, over the seconds of training."""
     names = {"train_loss_nats": "training", "valid_loss_nats": "validation"}
     lines = [
         Line(name, [(float(r["seconds"]), float(r[field])) for r in history if r[field] is not None], colour)
         for colour, (field, name) in enumerate(names.items())
     ]
-    shown = [line for line in lines if line.points]
-    drawn = chart(shown, x="seconds of training", y=f"loss in nats per {unit}")
+    drawn = chart(
+        [line for line in lines if line.points], x="seconds of training", y=f"loss in nats per {unit}"
+    )
     return Section("learning", "How it learned", lead, drawn)
 
 
-def confusion_section(labels: Sequence[str], counts: Sequence[Sequence[int]], lead: str) -> Section:
-    """Show how often texts of each label were given each: true labels in rows."""
-    head = "".join(f"<th>{html.escape(label)}</th>" for label in ("true, given", *labels))
-    rows = "".join(
-        f"<tr><td>{html.escape(label)}</td>{''.join(f'<td>{count:,}</td>' for count in row)}</tr>"
-        for label, row in zip(labels, counts, strict=True)
-    )
-    table = f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
-    return Section("verdicts", "How it judges", lead, table)
-
-
 class Strip(NamedTuple):
-    """Tokens coloured by one cell.
+    """Tokens coloured by one number each.
 
     Attributes:
-        heading: What the cell watches.
-        label: What is shown of it.
+        heading: What is shown, such as what a cell watches.
+        label: More of it.
         tokens: T of them, as they are shown.
-        values: Within ±1 where `signed`, else within 0 and 1, (T,).
+        values: Within ±the deepest value where `signed`, else from 0 to it, (T,).
     """
 
     heading: str
@@ -75,16 +66,29 @@ class Strip(NamedTuple):
 
 def strips_section(strips: Sequence[Strip], lead: str) -> Section:
     """Show what cells do while a text is read."""
+    return Section("cells", "What its cells watch", lead, _strips_html(strips, "value", 1.0))
+
+
+def contributions_section(strips: Sequence[Strip], lead: str) -> Section:
+    """Show texts by what each token contributes to their label; one colour is one number in all of them."""
+    deepest = max(float(np.abs(strip.values).max()) for strip in strips) or 1.0
+    body = _strips_html(strips, "contribution", deepest)
+    return Section("texts", "What speaks for a label", lead, body)
+
+
+def _strips_html(strips: Sequence[Strip], name: str, deepest: float) -> str:
+    """Return strips below a legend, their colours deepest at ±`deepest`."""
     body = "".join(
-        f'<h3>{html.escape(strip.heading)}</h3><p class="note">{html.escape(strip.label)}</p>{_strip(strip)}'
+        f'<h3>{html.escape(strip.heading)}</h3><p class="note">{html.escape(strip.label)}</p>'
+        f"{_strip(strip, deepest)}"
         for strip in strips
     )
-    return Section("cells", "What its cells watch", lead, _LEGEND + body)
+    return _LEGEND.format(name=name, deepest=f"{deepest:.3g}") + body
 
 
-def _strip(strip: Strip) -> str:
+def _strip(strip: Strip, deepest: float) -> str:
     spans = "".join(
-        f'<span style="background:{_tint(float(value), signed=strip.signed)}" title="{value:.2f}">'
+        f'<span style="background:{_tint(float(value) / deepest, signed=strip.signed)}" title="{value:.2f}">'
         f"{html.escape(token)}</span>"
         for token, value in zip(strip.tokens, strip.values, strict=True)
     )
@@ -97,8 +101,8 @@ def _tint(value: float, *, signed: bool) -> str:
 
 
 _LEGEND = (
-    '<p class="note legend">value −1 <i style="background:linear-gradient(90deg,rgba(var(--low),.7),'
-    'transparent,rgba(var(--high),.7))"></i> +1. Point at a token to read its number.</p>'
+    '<p class="note legend">{name} −{deepest} <i style="background:linear-gradient(90deg,rgba(var(--low),.7),'
+    'transparent,rgba(var(--high),.7))"></i> +{deepest}. Point at a token to read its number.</p>'
 )
 
 
@@ -139,6 +143,54 @@ def find_room(places: Floats, names: Sequence[str]) -> list[bool]:
             taken.append((x, y, half))
         found.append(free)
     return found
+
+
+class ShownTranslation(NamedTuple):
+    """A sentence and its translation.
+
+    Attributes:
+        source: The sentence.
+        text: Its translation by the model.
+        references: Its translations by people.
+        source_tokens: S of them.
+        target_tokens: Of the model's translation, T of them.
+        weights: How much each of these looked at each of the source, (T, S); (T, 0) without attention.
+    """
+
+    source: str
+    text: str
+    references: Sequence[str]
+    source_tokens: Sequence[str]
+    target_tokens: Sequence[str]
+    weights: NDArray[np.float32]
+
+
+def translations_section(translations: Sequence[ShownTranslation], lead: str) -> Section:
+    """Show sentences, their translations and those of people, and where the attention lay."""
+    body = "".join(_translation(translation) for translation in translations)
+    return Section("translations", "Translations", lead, f'<div class="pairs">{body}</div>')
+
+
+def _translation(shown: ShownTranslation) -> str:
+    references = " / ".join(shown.references)
+    grid = (
+        attention_grid(shown.source_tokens, shown.target_tokens, shown.weights) if shown.weights.size else ""
+    )
+    return (
+        f'<div class="card pair"><h3>{html.escape(shown.source)}</h3>'
+        f"<p>{html.escape(shown.text) or '(nothing)'}</p>"
+        f'<p class="note">People wrote: {html.escape(references)}</p>{grid}</div>'
+    )
+
+
+def confusion_section(
+    tables: Mapping[str, Sequence[Sequence[int]]], labels: Sequence[str], lead: str
+) -> Section:
+    """Show by name how many examples of each label (rows) were given which (columns), (C, C)."""
+    body = "".join(
+        f"<h3>{html.escape(name)}</h3>{confusion_grid(labels, counts)}" for name, counts in tables.items()
+    )
+    return Section("confusion", "What it confuses", lead, body)
 
 
 def flow_section(flows: Mapping[str, Sequence[float]], lead: str) -> Section:

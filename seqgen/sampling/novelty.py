@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqgen.data.index import TokenIndex
+from seqgen.data.notes import NoteTokenizer
 from seqgen.data.suffixes import (
     Places,
     SuffixArray,
@@ -202,15 +203,31 @@ def open_originals(index: TokenIndex, *, notify: Callable[[str], None] = lambda 
             return query, np.arange(len(query))
 
         return Originals(index, ensure_suffixes(index, notify=notify), read)
-    reader = IntervalReader(tokenizer.tokens)
+    read_intervals = _interval_reader(tokenizer)
     text, added = close_documents(index.tokens("train"), index.documents("train"))
-    codes, places = reader.read(text)
+    codes, places = read_intervals(text)
     known = np.unique(np.append(codes, 0))  # EOS first
     ranks = np.searchsorted(known, codes).astype(np.uint32)
 
     def read_notes(tokens: Tokens) -> tuple[Places, Places]:
-        codes, places = reader.read(tokens)
+        codes, places = read_intervals(tokens)
         ranks = np.minimum(np.searchsorted(known, codes), len(known) - 1)
         return np.where((known[ranks] == codes) & (codes != UNKNOWN), ranks, NOWHERE), places
 
     return Originals(index, SuffixArray(ranks, sort_suffixes(ranks), added), read_notes, places)
+
+
+def _interval_reader(tokenizer: Tokenizer) -> Callable[[Tokens], tuple[Places, Places]]:
+    """Return what reads the notes of a text; several may stand at the place of one merged token."""
+    if not isinstance(tokenizer, NoteTokenizer) or tokenizer.merges is None:
+        return IntervalReader(tokenizer.tokens).read
+    undo, parts = tokenizer.merges.undo, tokenizer.merges.parts
+    names = zip(tokenizer.tokens, parts, strict=True)
+    reader = IntervalReader([name if len(part) == 1 else "" for name, part in names])
+
+    def read(tokens: Tokens) -> tuple[Places, Places]:
+        single, origins = undo(tokens)
+        codes, places = reader.read(single)
+        return codes, origins[places]
+
+    return read

@@ -17,6 +17,9 @@ from seqgen.errors import ConfigError, CorpusError
 if TYPE_CHECKING:
     from seqgen.music.pieces import Piece
 
+MERGED = "tokens of this model stand for several (--merges); train one without"
+"""Why rules for single tokens cannot be kept."""
+
 _NAMED = 4  # unknown tokens that a remark names
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # how a subword vocabulary names a byte
 

@@ -1,6 +1,6 @@
 """Sentences in, their translations out, in order and side by side."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -69,6 +69,14 @@ class Translation:
             "target_tokens": self.target,
             "attention": [[round(float(weight), 4) for weight in row] for row in self.attention],
         }
+
+
+class Example(NamedTuple):
+    """A sentence, how people translated it, and how a model does."""
+
+    source: str
+    references: Sequence[str]
+    translation: Translation
 
 
 def restore_translator(artifact: Artifact, device: str = "auto") -> TranslationModel:
@@ -155,6 +163,33 @@ class Translator:
             ]
             text = " ".join("".join(map(str, pieces)).split())
         return Translation(text, found.log_prob, found.score, source, tokens, weights)
+
+
+def translate_examples(
+    translator: Translator,
+    references: Mapping[str, Sequence[str]],
+    count: int,
+    *,
+    longest: int,
+    search: Search | None = None,
+) -> list[Example]:
+    """Translate a few of many sentences: some from the shortest to the longest, evenly spread by rank.
+
+    Args:
+        translator: What translates them.
+        references: Of every sentence its translations by people.
+        count: Of sentences; fewer where there are not so many.
+        longest: Sentences of more tokens, END included, are left aside.
+        search: How translations are looked for.
+    """
+    lengths = {source: len(encode_sentence(translator.source, source)) for source in references}
+    ordered = sorted((source for source in references if lengths[source] <= longest), key=lengths.__getitem__)
+    places = np.linspace(0, len(ordered) - 1, min(count, len(ordered))).round().astype(int)
+    chosen = [ordered[place] for place in places]
+    found = translator.translate(chosen, search or Search())
+    return [
+        Example(source, references[source], best) for source, (best, *_) in zip(chosen, found, strict=True)
+    ]
 
 
 def source_tokens(tokenizer: Tokenizer, sentence: str, ids: Sequence[int]) -> list[str]:

@@ -13,7 +13,7 @@ from seqgen.sampling.automata import Automaton, Limits, explore
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import Ended, Event, Sample, collect
 from seqgen.sampling.filling import Filler, stretches
-from seqgen.sampling.prompts import Prompt, encode_tune, note_tokenizer
+from seqgen.sampling.prompts import MERGED, Prompt, encode_tune, note_tokenizer
 from seqgen.sampling.stops import Drawn
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def keep(tokenizer: Tokenizer, piece: "Piece", kept: Kept, *, banned: Iterable[i
         TokenError: If the tune does not suit the model's encoding.
         ConfigError: If the encoding is not one in which this can be kept.
     """
+    _require_single(tokenizer, f"--fix {kept}")
     whole = encode_tune(tokenizer, piece)
     names, known = whole.names, tokenizer.tokens
     if kept == "rhythm":
@@ -88,6 +89,7 @@ def infill(
         TokenError: If the tune is no melody.
     """
     _require_melody(tokenizer, "--infill")
+    _require_single(tokenizer, "--infill")
     whole = encode_tune(tokenizer, piece)
     found = stretches(whole.names)
     chosen = [stretch for stretch in found if bars[0] <= stretch.bar <= bars[1]]
@@ -160,6 +162,11 @@ def _events(sample: Sample, number: int) -> Iterator[Event]:
 
 def _part(whole: Prompt, stop: int) -> Prompt:
     return replace(whole, ids=whole.ids[:stop], names=whole.names[:stop])
+
+
+def _require_single(tokenizer: Tokenizer, option: str) -> None:
+    if note_tokenizer(tokenizer).merges:
+        raise ConfigError(f"{option}: {MERGED}")
 
 
 def _require_melody(tokenizer: Tokenizer, option: str) -> None:

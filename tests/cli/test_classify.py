@@ -127,6 +127,23 @@ def test_evaluating_another_label_or_a_changed_corpus_is_told(model, reviews, tm
     assert "has changed since" in capsys.readouterr().err
 
 
+def test_a_report_shows_what_is_confused_and_what_tokens_contribute(model, reviews, tmp_path, capsys):
+    page = tmp_path / "m.html"
+    assert run(["report", str(model), "-o", str(page), "-n", "4"]) == 0
+    text = page.read_text(encoding="utf-8")
+    expected = ["What it confuses", "What speaks for a label", "How it learned", "The model"]
+    assert re.findall(r"<h2>(.*?)</h2>", text) == expected
+    assert text.count('class="confusion"') == 2
+    assert text.count('class="strip"') == 4
+    assert "Accuracy, test part of 40 texts</dt><dd>100.00%" in text
+    write(reviews, 300, 9)
+    capsys.readouterr()
+    assert run(["report", str(model), "-o", str(page)]) == 0
+    assert f"no texts are shown: those of {reviews} are gone or have changed" in capsys.readouterr().err
+    expected.remove("What speaks for a label")
+    assert re.findall(r"<h2>(.*?)</h2>", page.read_text(encoding="utf-8")) == expected
+
+
 def test_a_classifier_is_not_sampled_from_and_a_language_model_not_classified_with(model, tmp_path, capsys):
     expected = f"{model}: a classifier, where a language model is needed; use `seqgen classify {model}`"
     for command in (["sample"], ["score"]):

@@ -5,8 +5,9 @@ import pytest
 import yaml
 
 from seqgen.cli.app import run
-from seqgen.cli.report import Subject
-from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+from seqgen.cli.report_language import LanguageSubject
+from seqgen.sampling.tune_rules import constrain_tune
+from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
@@ -48,7 +49,7 @@ def test_a_tune_model_can_be_heard_and_the_page_is_the_same_each_time(here):
 
 def test_tunes_of_a_page_are_whole_as_those_of_sample_are(here):
     artifact = write_model(here / "tunes", note_tokenizer([abc_piece(TUNE)]), end=1.0)
-    samples = Subject(artifact, 9, 1.0, 1, []).samples
+    samples = LanguageSubject(artifact, count=9, temperature=1.0, seed=1, compared=[]).samples
     whole, _ = constrain_tune(TuneRules(), artifact.tokenizer, prompt=(), length=700)
     for sample in samples:
         count, rest = whole.obeyed(sample.tokens)

@@ -145,6 +145,31 @@ def test_attention_is_drawn(model, tmp_path, stdin, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_report_shows_translations_of_what_validates_and_their_attention(model, folder, tmp_path, capsys):
+    page = tmp_path / "m.html"
+    assert run(["report", str(model), "-o", str(page), "-n", "3"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", text) == ["Translations", "How it learned", "The model"]
+    assert text.count('class="attention"') == 3
+    assert "chrF, valid part" in text
+    assert "seqgen translate m &lt; sentences.txt" in text
+    assert not re.search(r'(?:src|href)="(?!#|data:)', text)
+    assert run(["report", str(model), "-o", str(page), "--seed", "3"]) == 1
+    assert "--seed is for language models" in capsys.readouterr().err
+
+
+def test_without_its_pairs_a_report_shows_the_rest_and_says_so(folder, tmp_path, capsys):
+    pairs = tmp_path / "p.tsv"
+    pairs.write_text((folder / "pairs.tsv").read_text())
+    assert train(pairs, tmp_path / "m", "--epochs", "0.2") == 0
+    pairs.unlink()
+    capsys.readouterr()
+    assert run(["report", str(tmp_path / "m"), "-o", str(tmp_path / "m.html")]) == 0
+    assert f"no translations are shown: the pairs of {pairs} are gone" in capsys.readouterr().err
+    text = (tmp_path / "m.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", text) == ["How it learned", "The model"]
+
+
 def test_two_aligned_files_train_without_attention_and_a_shared_vocabulary(folder, tmp_path, stdin, capsys):
     output = tmp_path / "m"
     options = ["--attention", "none", "--shared-vocab", "--epochs", "1", "--cell", "gru", "--tied"]
@@ -155,6 +180,11 @@ def test_two_aligned_files_train_without_attention_and_a_shared_vocabulary(folde
     assert run(["translate", str(output)]) == 0
     assert run(["translate", str(output), "--attention-plot", str(tmp_path / "a.png")]) == 1
     assert "has no attention; train with --attention additive" in capsys.readouterr().err
+    assert run(["report", str(output), "-o", str(tmp_path / "m.html")]) == 0
+    page = (tmp_path / "m.html").read_text(encoding="utf-8")
+    assert "It has no attention to be shown." in page
+    assert page.count("People wrote") == 4
+    assert 'class="attention"' not in page
 
 
 def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):

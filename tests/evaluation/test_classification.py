@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from seqgen.config import ClassifyConfig, ModelConfig
-from seqgen.evaluation.classification import contributions, predict, score_labels
+from seqgen.data.examples import Part
+from seqgen.evaluation.classification import contributions, explain_examples, predict, score_labels
 from seqgen.networks.classifier import Classifier
 
 LABELS = ("a", "b", "c")
@@ -65,3 +66,17 @@ def test_a_token_contributes_what_the_log_odds_lose_without_it(model):
     assert shares[0] == pytest.approx(odds([3, 7, 7, 2]) - odds([7, 7, 2]), abs=1e-5)
     assert shares[3] == pytest.approx(odds([3, 7, 7, 2]) - odds([3, 7, 7]), abs=1e-5)
     assert shares[1] == pytest.approx(shares[2], abs=1e-6)
+
+
+def test_explained_texts_go_from_the_surest_hit_to_the_worst_mistake(model):
+    sizes = [5, 2, 9, 1, 3, 12, 4]
+    texts = [np.arange(start, start + size, dtype=np.uint32) % 11 for start, size in enumerate(sizes, 1)]
+    part = Part(texts, np.array([0, 1, 2, 0, 1, 2, 0]))
+    found = explain_examples(model, part, 3, longest=9)
+    chances = predict(model, texts)[np.arange(7), part.labels]
+    ranked = sorted((number for number in range(7) if sizes[number] <= 9), key=lambda n: -chances[n])
+    assert [one.ids.tolist() for one in found] == [texts[ranked[place]].tolist() for place in (0, 2, 5)]
+    assert [one.truth for one in found] == [part.labels[ranked[place]] for place in (0, 2, 5)]
+    assert all(len(one.shares) == len(one.ids) for one in found)
+    assert len(explain_examples(model, part, 20, longest=9)) == 6
+    assert explain_examples(model, part, 3, longest=0) == []

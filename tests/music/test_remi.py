@@ -106,7 +106,7 @@ def test_any_tokens_decode_to_a_piece(tokens):
 def test_an_encoding_is_rebuilt_from_its_parameters():
     finer = RemiEncoding(grid=24)
     assert note_encoding("remi", finer.parameters()) == finer
-    with pytest.raises(TokenError, match="known are fastest_bpm, grid, slowest_bpm, velocities"):
+    with pytest.raises(TokenError, match=r"known are fastest_bpm, grid, pedals, .* tempos, velocities"):
         note_encoding("remi", {"bars": 4})
 
 

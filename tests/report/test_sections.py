@@ -85,3 +85,26 @@ def test_the_ladder_goes_from_worst_to_best_and_marks_its_own_model():
 def test_gradients_are_drawn_over_decades(decay):
     body = sections.flow_section({"h": [decay**k for k in range(30)]}, "").body
     assert "10<sup>" in body
+
+
+def test_contributions_are_told_as_they_are_and_coloured_by_the_largest_of_all_texts():
+    strips = [
+        sections.Strip("pos", "", [" a", " b"], np.array([-4.0, 1.0]), signed=True),
+        sections.Strip("neg", "", [" c"], np.array([2.0]), signed=True),
+    ]
+    body = sections.contributions_section(strips, "").body
+    tints = re.findall(r"background:rgba\(var\(--(\w+)\),([\d.]+)\)\" title=\"([-\d.]+)\"", body)
+    assert tints == [("low", "0.70", "-4.00"), ("high", "0.17", "1.00"), ("high", "0.35", "2.00")]
+    assert "contribution −4" in body
+
+
+def test_a_translation_is_shown_with_all_references_and_a_grid_where_there_is_attention():
+    shown = sections.ShownTranslation("a <b>", "x", ["y", "z"], ["a"], ["x"], np.ones((1, 1), np.float32))
+    body = sections.translations_section([shown], "").body
+    assert "y / z" in body
+    assert "a &lt;b&gt;" in body
+    assert 'class="attention"' in body
+    blind = shown._replace(text="", weights=np.zeros((1, 0), np.float32))
+    body = sections.translations_section([blind], "").body
+    assert 'class="attention"' not in body
+    assert "(nothing)" in body

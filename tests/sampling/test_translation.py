@@ -7,7 +7,13 @@ from seqgen.data.tokenizers import make_tokenizer, ranked_vocab
 from seqgen.data.words import cut_words
 from seqgen.networks.translation import TranslationModel
 from seqgen.sampling.beams import Found
-from seqgen.sampling.translation import Search, Translator, most_attended, source_tokens
+from seqgen.sampling.translation import (
+    Search,
+    Translator,
+    most_attended,
+    source_tokens,
+    translate_examples,
+)
 
 PLAIN = {"normalize": "nfc", "lowercase": False}
 
@@ -90,3 +96,14 @@ def test_source_tokens_stand_as_they_were_written(tokenizer, sentence, ids, expe
 def test_the_end_of_a_source_is_never_copied():
     assert most_attended([" a", " b", "<eos>"], np.array([0.1, 0.2, 0.7])) == "b"
     assert most_attended(["<eos>"], np.array([1.0])) == ""
+
+
+def test_examples_go_from_the_shortest_sentence_to_the_longest_that_has_room(translator):
+    sizes = [4, 1, 6, 3, 2, 9, 5]
+    references = {" ".join(["cat"] * size): [str(size)] for size in sizes}
+    found = translate_examples(translator, references, 3, longest=7)  # with END, so 6 words have room
+    assert [example.references for example in found] == [["1"], ["3"], ["6"]]
+    (alone,) = translator.translate([found[1].source], Search())
+    assert found[1].translation.text == alone[0].text
+    assert len(translate_examples(translator, references, 20, longest=7)) == 6
+    assert translate_examples(translator, references, 3, longest=1) == []

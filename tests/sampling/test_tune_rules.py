@@ -14,7 +14,8 @@ from seqgen.music.playback import join_ties, playback_spans
 from seqgen.sampling.automata import DEAD
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import collect
-from seqgen.sampling.tune_rules import TuneRules, constrain_tune
+from seqgen.sampling.tune_rules import constrain_tune
+from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import abc_piece, char_tokenizer, note_tokenizer, write_model
 
 REEL = "X:1\nM:4/4\nL:1/8\nK:D\n|: ABcd e2f2 | gfed c4 :| d2-d4 z2 |]\n"
@@ -256,7 +257,7 @@ def error_of(*, tokenizer=KNOWN, prompt=(), length=400, banned=(), **rules):
         ({"bars": 0}, "--bars 0: 1 to 1000"),
         ({"max_leap": -1}, "--max-leap -1: 0 semitones or more"),
         ({"key": "H"}, "--key H: 'H' is no key; such as G, Bb, F#m, Ador or Gmix"),
-        ({"meter": "6"}, "--meter 6: unknown meter '6'; such as 6/8"),
+        ({"meter": "6"}, "--meter 6: the model knows no 6/2"),
         ({"range": "D4"}, "--range D4: two pitches are needed; such as D4:B5; middle C is C4"),
         ({"range": "D5:D4"}, "--range D5:D4: the lower one comes first; such as D4:B5; middle C is C4"),
         ({"end_on": "X"}, "--end-on X: 'X' is no note; tonic, or a note such as D or F#"),
