@@ -257,7 +257,7 @@ def error_of(*, tokenizer=KNOWN, prompt=(), length=400, banned=(), **rules):
         ({"bars": 0}, "--bars 0: 1 to 1000"),
         ({"max_leap": -1}, "--max-leap -1: 0 semitones or more"),
         ({"key": "H"}, "--key H: 'H' is no key; such as G, Bb, F#m, Ador or Gmix"),
-        ({"meter": "6"}, "--meter 6: the model knows no 6/2"),
+        ({"meter": "6"}, "--meter 6: the model knows no 6/2, but 4/4, 6/8, 3/4"),
         ({"range": "D4"}, "--range D4: two pitches are needed; such as D4:B5; middle C is C4"),
         ({"range": "D5:D4"}, "--range D5:D4: the lower one comes first; such as D4:B5; middle C is C4"),
         ({"end_on": "X"}, "--end-on X: 'X' is no note; tonic, or a note such as D or F#"),
