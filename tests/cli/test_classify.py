@@ -156,6 +156,16 @@ def test_a_classifier_is_not_sampled_from_and_a_language_model_not_classified_wi
     assert "a language model, where a classifier is needed; use `seqgen sample" in capsys.readouterr().err
 
 
+def test_the_page_of_a_classifier_shows_how_it_judges(model, tmp_path):
+    assert run(["report", str(model), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert (titles[0], titles[-1]) == ("What it confuses", "The model")
+    assert "How it learned" in titles
+    assert "<dt>Accuracy, " in page
+    assert "seqgen classify m &lt; texts.txt</pre>" in page
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_layers_read_from_both_ends_at_the_level_of_characters(reviews, tmp_path, cell):
     options = [

@@ -198,6 +198,14 @@ def test_training_goes_on_from_its_checkpoint(folder, tmp_path, capsys):
     assert "trained on another corpus" in capsys.readouterr().err
 
 
+def test_the_page_of_a_translator_has_its_scores(model, tmp_path):
+    assert run(["report", str(model), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Translations", "How it learned", "The model"]
+    assert re.search(r"<dt>Loss, valid part \(teacher forcing\)</dt><dd>[\d.]+ nats per token</dd>", page)
+    assert re.search(r"<dt>BLEU, valid part, by sacreBLEU: .*?</dt><dd>[\d.]+</dd>", page)
+
+
 @pytest.mark.parametrize("command", ["sample", "classify", "score"])
 def test_other_commands_name_the_one_that_takes_a_translator(model, capsys, command):
     assert run([command, str(model)]) == 1
