@@ -129,7 +129,7 @@ class MusicMaterial:
     @cached_property
     def _split(self) -> tuple[str, Iterable[SplitTune]]:
         how, tunes = split_tunes(self._tunes, self._shares)
-        if not self._variation:
+        if not self._variation or all(tune.part for tune in tunes):
             return how, tunes
         copied = CopiedTunes(self._tunes, tunes, self._variation)
         self._notify(copied.summary())

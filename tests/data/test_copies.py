@@ -173,6 +173,14 @@ def test_one_long_tune_is_cut_before_it_is_copied(tmp_path):
     assert documents(made, "valid") == documents(plain, "valid")
 
 
+def test_without_a_training_part_nothing_is_copied(book):
+    told = []
+    config = build_config({"corpus": {"transpose": "all"}, "index": {"split": [0, 0, 1]}})
+    made = ensure_index([str(book)], config, tokenizer=index(book).tokenizer, notify=told.append)
+    assert made.counts("test")["documents"] == 60
+    assert not any("copies" in line for line in told)
+
+
 def test_text_has_no_keys(tmp_path):
     (tmp_path / "a.txt").write_text("words " * 100)
     with pytest.raises(ConfigError, match="--transpose is for corpora of music"):
