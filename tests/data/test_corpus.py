@@ -76,7 +76,7 @@ def test_text_that_cannot_be_read_is_skipped_where_asked_for(tmp_path):
 
 def test_a_bad_row_fails_or_is_skipped_by_itself(tmp_path):
     (tmp_path / "a.csv").write_text("id,text\n1,a\n2\n3,c\n")
-    with pytest.raises(CorpusError, match=r"a\.csv: line 3: 1 cells"):
+    with pytest.raises(CorpusError, match=r"a\.csv: line 3: 1 cell,"):
         plan_split(opened(tmp_path, column="text"), SHARES)
     corpus = opened(tmp_path, column="text", on_error="skip")
     assert plan_split(corpus, SHARES).documents == 2
