@@ -99,6 +99,11 @@ class Score:
         return {name: bits_per_unit(total, count) for name, count in self.units.items() if count}
 
     @property
+    def merit(self) -> float:
+        """What is to be as large as possible: minus the loss."""
+        return -self.loss_nats
+
+    @property
     def summary(self) -> str:
         """What to tell of it while training."""
         return f"valid {self.loss_nats:.4f}"

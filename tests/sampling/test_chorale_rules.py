@@ -1,7 +1,6 @@
 """Chorales under rules: whole at any temperature, the rules possible, what is impossible told."""
 
 from fractions import Fraction
-from random import Random
 
 import pytest
 
@@ -12,12 +11,12 @@ from seqgen.music.chorale import HOLD, REST, ChoraleEncoding
 from seqgen.music.measures import measures, wrong_measures
 from seqgen.music.pieces import Bar, Key, Meter, Note, Part, Piece, spelling
 from seqgen.music.playback import join_ties
-from seqgen.sampling.automata import DEAD
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import collect
 from seqgen.sampling.tune_rules import constrain_tune
 from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import write_model
+from tests.sampling.walks import assert_tokens_lead_nearer
 
 ENCODING = ChoraleEncoding(grid=2, voices=3)
 LOWEST = (70, 59, 45)
@@ -199,21 +198,7 @@ def test_a_prompt_is_gone_on_with(tmp_path):
 @pytest.mark.parametrize("drop", [(), ("Rest",), ("Bar_|]", "Bar_:|")], ids=str)
 def test_from_wherever_one_comes_a_token_leads_nearer_to_an_end(rules, drop):
     known = tokenizer(drop=drop)
-    whole, random, steps = constrained(known=known, **rules), Random(2), 0
-    readers = len(whole.reader.kinds)
-    for _ in range(30):
-        place = whole.place
-        for _ in range(random.randrange(80)):
-            tokens = range(1, len(known.tokens))
-            after = [found for token in tokens if (found := whole.advance(place, token)) != DEAD]
-            left = whole.distance[place // readers]
-            nearest = min((whole.distance[found // readers] for found in after), default=-1)
-            assert left == 0 or 0 <= nearest < left
-            if not after:
-                break
-            place = random.choice(after)
-            steps += 1
-    assert steps > 200
+    assert_tokens_lead_nearer(constrained(known=known, **rules), len(known.tokens), most=80)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from itertools import pairwise
-from random import Random
 
 import pytest
 
@@ -11,12 +10,12 @@ from seqgen.data.vocab import EOS, UNK, Vocab
 from seqgen.errors import ConfigError
 from seqgen.music.pieces import Meter, Note, Part, Piece, parse_meter, spelling
 from seqgen.music.remi import RemiEncoding
-from seqgen.sampling.automata import DEAD
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import collect
 from seqgen.sampling.tune_rules import constrain_tune
 from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import write_model
+from tests.sampling.walks import assert_tokens_lead_nearer
 
 GRID = 4
 ENCODING = RemiEncoding(grid=GRID, velocities=4)
@@ -193,21 +192,7 @@ RULES = [
 @pytest.mark.parametrize("drop", [(), ("Tempo",), ("Duration_0.1.",)], ids=str)
 def test_from_wherever_one_comes_a_token_leads_nearer_to_an_end(rules, drop):
     known = tokenizer(drop=drop)
-    whole, random, steps = constrained(known=known, **rules), Random(2), 0
-    readers = len(whole.reader.kinds)
-    for _ in range(30):
-        place = whole.place
-        for _ in range(random.randrange(60)):
-            tokens = range(1, len(known.tokens))
-            after = [found for token in tokens if (found := whole.advance(place, token)) != DEAD]
-            left = whole.distance[place // readers]
-            nearest = min((whole.distance[found // readers] for found in after), default=-1)
-            assert left == 0 or 0 <= nearest < left
-            if not after:
-                break
-            place = random.choice(after)
-            steps += 1
-    assert steps > 200
+    assert_tokens_lead_nearer(constrained(known=known, **rules), len(known.tokens), most=60)
 
 
 @pytest.mark.parametrize(

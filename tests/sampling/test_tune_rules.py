@@ -1,7 +1,6 @@
 """Tunes under rules: valid at any temperature, the rules possible, what is impossible told."""
 
 from fractions import Fraction
-from random import Random
 
 import numpy as np
 import pytest
@@ -11,12 +10,12 @@ from seqgen.music.measures import measures, wrong_measures
 from seqgen.music.melody import MelodyEncoding
 from seqgen.music.pieces import parse_pitch
 from seqgen.music.playback import join_ties, playback_spans
-from seqgen.sampling.automata import DEAD
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import collect
 from seqgen.sampling.tune_rules import constrain_tune
 from seqgen.sampling.tune_wishes import TuneRules
 from tests.sampling.models import abc_piece, char_tokenizer, note_tokenizer, write_model
+from tests.sampling.walks import assert_tokens_lead_nearer
 
 REEL = "X:1\nM:4/4\nL:1/8\nK:D\n|: ABcd e2f2 | gfed c4 :| d2-d4 z2 |]\n"
 JIG = (
@@ -208,25 +207,7 @@ def test_without_whole_bars_the_other_rules_hold(tmp_path):
 )
 def test_from_wherever_one_comes_a_token_leads_nearer_to_an_end(rules):
     """The distances hold for the tokens that there are, though they are counted over kinds."""
-    whole, random = constrained(**rules), Random(2)
-    readers = len(whole.reader.kinds)
-    steps = 0
-    for _ in range(40):
-        place = whole.place
-        for _ in range(random.randrange(60)):
-            after = [found for token in range(1, 200) if (found := step(whole, place, token)) != DEAD]
-            left = whole.distance[place // readers]
-            nearest = min((whole.distance[found // readers] for found in after), default=-1)
-            assert left == 0 or 0 <= nearest < left
-            if not after:
-                break
-            place = random.choice(after)
-            steps += 1
-    assert steps > 200
-
-
-def step(whole, place, token):
-    return whole.advance(place, token) if token < len(KNOWN.tokens) else DEAD
+    assert_tokens_lead_nearer(constrained(**rules), len(KNOWN.tokens), most=60)
 
 
 def error_of(*, tokenizer=KNOWN, prompt=(), length=400, banned=(), **rules):
