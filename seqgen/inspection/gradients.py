@@ -76,37 +76,6 @@ class GradientFlow:
         }
 
 
-def gradient_flow(
-    model: LanguageModel,
-    tokens: NDArray[np.unsignedinteger],
-    documents: Integers,
-    *,
-    distance: int,
-    places: int,
-    scale: float = 1.0,
-) -> GradientFlow:
-    """Measure how the gradient flows back.
-
-    Args:
-        model: Of plain recurrent cells.
-        tokens: The stream, (N,).
-        documents: Start offsets of the documents and the end, (D + 1,).
-        distance: K.
-        places: How many places of the stream to average over, spread evenly.
-        scale: What the recurrent weights are multiplied by.
-
-    Raises:
-        CorpusError: If no document is long enough.
-        ConfigError: If the model's cells are others.
-    """
-    return flow_back(
-        model,
-        read_places(tokens, documents, distance=distance, places=places),
-        distance=distance,
-        scale=scale,
-    )
-
-
 def read_places(
     tokens: NDArray[np.unsignedinteger], documents: Integers, *, distance: int, places: int
 ) -> Tensor:

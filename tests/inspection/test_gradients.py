@@ -9,7 +9,7 @@ from seqgen.inspection.gradients import (
     decades,
     descend,
     factor_per_step,
-    gradient_flow,
+    flow_back,
     read_places,
 )
 from seqgen.networks.tasks import LanguageModel
@@ -27,7 +27,8 @@ def stream(count=400):
 
 
 def flow(net, *, distance=20, places=3, documents=(0, 400), **options):
-    return gradient_flow(net, stream(), np.array(documents), distance=distance, places=places, **options)
+    read = read_places(stream(), np.array(documents), distance=distance, places=places)
+    return flow_back(net, read, distance=distance, **options)
 
 
 def test_the_norms_of_a_tanh_rnn_are_products_of_its_jacobians():
