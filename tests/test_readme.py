@@ -81,6 +81,8 @@ def workplace(tmp_path, monkeypatch):
 def check(command, capsys):
     """Run a command on the stand-ins, with a small budget; in this process if it has no pipes."""
     small = re.sub(r"--minutes [\d.]+", SMALL, command)
+    if "--task classify" in small and "--cell bow" in small:  # which has no hidden units
+        small = small.replace("--hidden-size 16 ", "")
     if " corpus " not in small:
         small = re.sub(r"(?<= )(?=(pydoc|fiddle|chorales|tinyshakespeare)( |$))", "./", small)
     if " compare " in small:
