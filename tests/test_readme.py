@@ -15,6 +15,7 @@ from tests.corpora import sentences
 
 README = Path(__file__).parents[1] / "README.md"
 LECTURE = README.parent / "docs" / "lecture.md"
+ITALIAN = LECTURE.with_name("lecture.it.md")
 TUNE = """X:{number}
 T:Reel {number}
 M:4/4
@@ -109,3 +110,82 @@ def test_every_command_of_the_lecture_runs(workplace, capsys):
     for command in commands(LECTURE):
         if " corpus fetch " not in command:
             check(re.sub(r"--distances \S+", "--distances 2,4 --steps 5", command), capsys)
+
+
+UNTRANSLATED = {
+    "pictures": r"!\[[^]]*\]\(([^)\s]+)",
+    "links": r"(?<!!)\[[^]]*\]\((?!lecture(?:\.it)?\.md\))([^)]+)",
+    "equations": r"^ {4}.*$|\$[^$]+\$",
+    "code": r"`[^`]+`",
+    "sections": r"^#+(?: \d+\.)?",
+}
+"""What a translated page has in common with its original, besides its fenced blocks."""
+ORDERED = {"blocks", "pictures", "equations", "sections"}
+"""These come in the same order; links and code move within a sentence from language to language."""
+
+
+def untranslated(text):
+    """Return by kind what a translation leaves as it is: commands, outputs, equations and the like."""
+    fence = r"^```.*?^```$"
+    prose = re.sub(fence, "", text, flags=re.M | re.S)
+    kinds = {kind: re.findall(pattern, prose, flags=re.M) for kind, pattern in UNTRANSLATED.items()}
+    kinds["blocks"] = re.findall(fence, text, flags=re.M | re.S)
+    return {kind: found if kind in ORDERED else sorted(found) for kind, found in kinds.items()}
+
+
+def test_the_italian_lecture_differs_from_the_english_one_in_prose_alone():
+    english, italian = (untranslated(page.read_text(encoding="utf-8")) for page in (LECTURE, ITALIAN))
+    assert len(english["blocks"]) == LECTURE.read_text(encoding="utf-8").count("```") / 2 > 10
+    assert len(english["sections"]) > 10
+    assert italian == english
+
+
+def test_a_change_of_any_one_block_of_the_lecture_is_noticed():
+    text = LECTURE.read_text(encoding="utf-8")
+    kept = untranslated(text)
+    for block in re.findall(r"(?<=```console\n)[^`]+(?=```)", text):
+        assert untranslated(text.replace(block, block.rstrip("\n") + " --seed 9\n")) != kept
+
+
+PAGE = """# Memory
+
+[In italiano](lecture.it.md)
+
+## 1. A cell
+
+```console
+$ seqgen memory copy
+right
+```
+
+![The RNN forgets](images/memory.png)
+
+    c = f * c + i * g
+
+The state $h_t$ is kept by `gates.py` ([memory.md](memory.md)).
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("copy", "adding"), ("right", "giusto"), ("console", "text"), ("images/memory", "images/copy"),
+        ("c + i", "c - i"), ("h_t", "c_t"), ("gates.py", "porte.py"), ("(memory.md)", "(inside.md)"),
+        ("## 1.", "## 2."), ("## ", "### "), ("## 1. A cell\n", ""),
+    ],
+)  # fmt: skip
+def test_what_is_not_prose_may_not_differ_between_languages(old, new):
+    assert PAGE.replace(old, new) != PAGE
+    assert untranslated(PAGE.replace(old, new)) != untranslated(PAGE)
+
+
+def test_prose_headings_and_captions_are_translated():
+    italian = PAGE
+    for old, new in [
+        ("# Memory", "# La memoria"), ("In italiano](lecture.it.md", "In English](lecture.md"),
+        ("A cell", "Una cella"), ("The RNN forgets", "La RNN dimentica"), ("The state", "Lo stato"),
+        ("is kept by", "è conservato da"),
+    ]:  # fmt: skip
+        assert old in italian
+        italian = italian.replace(old, new)
+    assert untranslated(italian) == untranslated(PAGE)
