@@ -86,11 +86,12 @@ def _activation_bytes(
     full = -(-model.hidden_size // _BLOCK) * _BLOCK
     gates = _GATES[model.cell]
     tokens = rows * steps + _VALIDATION_TOKENS  # buffers of both are kept
+    sums = 4 if gates > 1 else 1
     # Gates, the state consumed, what is saved for the way back, and what is passed on.
     wide = gates + 2 + (model.cell == "lstm") + (model.dropout > 0)
     layers = model.layers * tokens * full * wide
-    # Features and their gradients on the way up and down.
-    passing = tokens * 4 * model.hidden_size
+    # What products on the way back lay out, as measured; features and their gradients up and down.
+    passing = tokens * (sums * full + 4 * model.hidden_size)
     packed = 2 * gates * full * (full + max(full, model.embedding_size))
     logits = min(tokens * vocab_size * size, _LOGITS_AT_ONCE)
     return size * (layers + passing + packed) + logits + _context_bytes(model, vocab_size, tokens)
