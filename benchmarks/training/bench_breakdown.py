@@ -24,14 +24,11 @@ from seqgen.kernels.recurrent import choose_precision
 PARTS: dict[str, tuple[Any, str]] = {
     "input projections (GEMM)": (layer.Layer, "_project"),
     "loops over time: products and pointwise": (layer.Layer, "_together"),
-    "turning gradients": (layer, "_turn_all"),
     "weight and input gradients (GEMM)": (layer.Layer, "input_and_weight_gradients"),
     "head and loss": (loss._Pass, "run"),
     "clipping": (torch.nn.utils, "clip_grad_norm_"),
     "optimiser": (torch.optim.AdamW, "step"),
 }
-INSIDE = {"weight and input gradients (GEMM)": "turning gradients"}
-"""A part whose time contains another's."""
 
 
 def watch(owner: Any, name: str, part: str, spent: Counter[str]) -> None:
@@ -89,8 +86,6 @@ def main() -> None:
         whole = min(whole, best_of(step, 1))
         for part, seconds in spent.items():
             least[part] = min(least.get(part, seconds), seconds)
-    for part, inner in INSIDE.items():
-        least[part] -= least[inner]
     least["other"] = max(0.0, whole - sum(least.values()))
     for part, seconds in least.items():
         print(f"{part:42} {1e3 * seconds:7.2f} ms {seconds / whole:5.0%}", file=sys.stderr)

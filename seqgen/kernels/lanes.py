@@ -221,6 +221,21 @@ stream_pair = _store_pair(past_cache=True)
 """As `store_pair`, for what is not read again soon: without reading the cache line, which must be aligned."""
 
 
+@intrinsic
+def store_halves(_context: Any, _row: Any, _index: Any, _low: Any, _high: Any) -> Any:
+    """Store words to a contiguous row of uint32: upper halves of two times lanes, such as two bfloat16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.bitcast(_place(context, builder, signature.args[0], arguments), WORDS.as_pointer())
+        low, high = (builder.bitcast(lanes, WORDS) for lanes in arguments[2:])
+        low = builder.lshr(low, constant_words(16))
+        high = builder.and_(high, constant_words(0xFFFF0000))
+        builder.store(builder.or_(low, high), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(_row, types.intp, lanes_type, lanes_type), generate
+
+
 @compiled
 def add_pair(row: Any, index: int, first: Any, second: Any) -> None:
     """Add lanes and the lanes that follow them to a row of float32."""

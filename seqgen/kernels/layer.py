@@ -9,7 +9,7 @@ on them.
 The same inputs give the same bits in every run, whatever the number of threads the loops have.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +19,13 @@ from torch.nn import functional
 
 from seqgen.kernels.dropout import Mask
 from seqgen.kernels.engines import bfloat16_engine
+from seqgen.kernels.gradients import SumGradients
 from seqgen.kernels.masks import unit_mask
 from seqgen.kernels.pointwise import ROWS, Gru, Lstm, Pass, Rnn
 from seqgen.kernels.products import DEPTH, PANEL, Float32Vectors
-from seqgen.kernels.recurrence import SLACK, Member, add_rows, run_backward, run_forward
-from seqgen.kernels.team import Barrier, run_together, share
-from seqgen.kernels.turning import BLOCK, turn
+from seqgen.kernels.recurrence import SLACK, Member, run_backward, run_forward
+from seqgen.kernels.team import Barrier, run_together
+from seqgen.kernels.transposing import bits
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
@@ -177,7 +178,7 @@ class Layer:
         none = torch.empty(0, 0)
         data = self._pass(d_outputs, none.to(self.precision), none.to(torch.int32), none, d_bias)
         weight = self._recurrent_weight()
-        self._together(run_backward, data, (_array(d_hidden), weight), self._panels(2))
+        self._together(run_backward, data, (bits(d_hidden), weight), self._panels(2))
         return d_bias.sum(0)
 
     def input_and_weight_gradients(
@@ -185,55 +186,18 @@ class Layer:
     ) -> tuple[Tensor | None, Tensor, Tensor]:
         """Return the gradients of the inputs, if wanted, of W_ih and of W_hh; arguments as in `forward`."""
         weight = self.padding.gates(self.weight_ih)
-        if reads is not None:
-            turned = self._turned_gradients(with_last=False)
-            d_weight_hh = self._recurrent_weight_gradient(turned)
-            self.workspace.give(turned)
-            sums = self._sum_by_input(reads, inputs.shape[0])
-            return torch.mm(sums, weight), self.padding.cut_gates(torch.mm(sums.t(), inputs)), d_weight_hh
+        sums = SumGradients(self.cell, self.gates, self.saved, self.operand_in[: self.rows], self.workspace)
         d_inputs = None
-        if needs_inputs:
-            d_inputs = self.workspace.lend(self.rows, weight.shape[1], dtype=self.precision)
-            torch.mm(self.gates[: self.rows], weight.to(self.precision), out=d_inputs)
-        return d_inputs, *self._weight_gradients(inputs)
-
-    def _weight_gradients(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of W_ih and W_hh, of inputs (T·B, E)."""
-        turned = self._turned_gradients(with_last=True)
-        first = (self.cell.gates - self.cell.joint) * self.padding.full
-        product = self._product(turned[first:], inputs)
-        d_weight_ih = self.workspace.lend(*product.shape).copy_(product)
-        d_weight_hh = self._recurrent_weight_gradient(turned)
-        self.workspace.give(turned, product)
-        return self.padding.cut_gates(d_weight_ih), d_weight_hh
-
-    def _recurrent_weight_gradient(self, turned: Tensor) -> Tensor:
-        full, joint, gates = self.padding.full, self.cell.joint, self.cell.gates
-        product = self._product(turned[: gates * full], self.operand_in[: self.rows])
-        gradient = self.workspace.lend(gates * full, full)
-        gradient[: joint * full] = product[(gates - joint) * full :]
-        gradient[joint * full :] = product[: (gates - joint) * full]
-        self.workspace.give(product)
-        return self.padding.cut_gates(gradient)[:, : self.padding.size]
-
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
-        """Lend left · right, over all steps, in `precision`."""
-        out = self.workspace.take(left.shape[0], right.shape[1], dtype=self.precision)
-        return torch.mm(left[:, : self.rows], right, out=out)
-
-    def _sum_by_input(self, reads: Tensor, inputs: int) -> Tensor:
-        """Return the gradient of each distinct input's sums, (P, G·full): that of all steps that read it."""
-        gates, which = _array(self.gates), _array(reads.to(torch.int32)).ravel()
-        sums = torch.zeros(inputs, gates.shape[1])
-        blocks = gates.shape[1] // PANEL
-        threads = min(torch.get_num_threads(), blocks)
-
-        def add(thread: int, _barrier: Barrier) -> None:
-            begin, end = share(blocks, thread, threads)
-            add_rows(gates, which, begin * PANEL, end * PANEL, _array(sums))
-
-        run_together(add, threads)
-        return sums
+        if reads is not None:
+            of_table, d_weight_hh = sums.table_gradients(reads, inputs.shape[0])
+            d_inputs, d_weight_ih = torch.mm(of_table, weight), torch.mm(of_table.t(), inputs)
+        else:
+            if needs_inputs:
+                d_inputs = self.workspace.lend(self.rows, weight.shape[1], dtype=self.precision)
+                torch.mm(self.gates[: self.rows], weight.to(self.precision), out=d_inputs)
+            d_weight_ih, d_weight_hh = sums.weight_gradients(inputs)
+        cut = self.padding.cut_gates
+        return d_inputs, cut(d_weight_ih), cut(d_weight_hh)[:, : self.padding.size]
 
     def bias_gradients(self, d_bias: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients of the two bias vectors from that of their sums, (S, full)."""
@@ -250,7 +214,7 @@ class Layer:
         trial = self.workspace.trial((loop, self.cell, engine, self.batch, self.padding), self._partitions())
         threads, by_rows = trial.choice
         scratch = self.workspace.take(threads, self.cell.gates, ROWS + SLACK, PANEL)
-        room = panels.numpy().view(np.uint32), _array(scratch)
+        room = panels.numpy().view(np.uint32), bits(scratch)
 
         def work(thread: int, barrier: Barrier) -> None:
             member = Member(thread, threads, by_rows)
@@ -280,25 +244,25 @@ class Layer:
         by_step = (self.gates, self.operand_in, self.cell_in, self.saved)
         gates, operand_in, cell_in, saved = (self._by_step(buffer) for buffer in by_step)
         return Pass(
-            incoming=_array(incoming),
-            reads=_array(reads),
-            bias=_array(bias),
+            incoming=bits(incoming),
+            reads=bits(reads),
+            bias=bits(bias),
             gates=gates,
             operand_in=operand_in,
             cell_in=cell_in,
             saved=saved,
-            keep=_array(self.keep),
+            keep=bits(self.keep),
             outputs=self._by_step(outputs),
             apart=self._outputs is not None,
             mask=unit_mask(self.mask, self.batch, self.padding.size),
-            state=_array(self.state),
-            d_bias=_array(d_bias),
+            state=bits(self.state),
+            d_bias=bits(d_bias),
         )
 
     def _by_step(self, buffer: Tensor) -> Any:
         """Return (T·B + more, N) memory as (T + some, B, N)."""
         whole = buffer.shape[0] // self.batch * self.batch
-        return _array(buffer[:whole]).reshape(-1, self.batch, buffer.shape[1])
+        return bits(buffer[:whole]).reshape(-1, self.batch, buffer.shape[1])
 
     @property
     def _sums(self) -> int:
@@ -312,7 +276,7 @@ class Layer:
         return torch.cat((of_input[:joint] + own[:joint], of_input[joint:], own[joint:]))
 
     def _recurrent_weight(self) -> Any:
-        return _array(self.padding.units(self.padding.gates(self.weight_hh)).contiguous())
+        return bits(self.padding.units(self.padding.gates(self.weight_hh)).contiguous())
 
     def _panels(self, per_block: int) -> Tensor:
         """Lend room for packed weights: (blocks of units, per block, words of the deepest panel, PANEL)."""
@@ -330,39 +294,3 @@ class Layer:
             d_hidden += torch.mm(self.saved[: self.batch], weight[joint:]).float() + self.state
         gradients = [d_hidden, self.state] if self._is_lstm else [d_hidden]
         return tuple((part * kept)[:, : self.padding.size] for part in gradients)
-
-    def _turned_gradients(self, *, with_last: bool) -> Tensor:
-        """Lend the gradients of all sums, (S·full, T·B and more), steps in columns.
-
-        First come those of gates that are not joint by way of the state, then those of joint gates, then, if
-        they are wanted, the others by way of the input: what W_hh and W_ih need lies together.
-        """
-        parts = [self.saved] if self.cell.joint < self.cell.gates else []
-        parts += [self.gates if with_last else self.gates[:, : self.cell.joint * self.padding.full]]
-        steps = -(-self.rows // BLOCK) * BLOCK
-        turned = self.workspace.take(sum(part.shape[1] for part in parts), steps, dtype=self.precision)
-        pairs, first = [], 0
-        for part in parts:
-            part[self.rows : steps] = 0.0  # torch's GEMM reads on to the next pair, and NaN times 0 is NaN
-            pairs.append((_array(part[:steps]), _array(turned[first : first + part.shape[1]])))
-            first += part.shape[1]
-        _turn_all(pairs)
-        return turned
-
-
-def _turn_all(pairs: Sequence[tuple[Any, Any]]) -> None:
-    """Write each matrix (R, C), multiples of BLOCK, as (C, R) into its companion."""
-    threads = torch.get_num_threads()
-
-    def work(thread: int, _barrier: Barrier) -> None:
-        for source, turned in pairs:
-            begin, end = share(len(turned) // BLOCK, thread, threads)
-            turn(source, begin * BLOCK, end * BLOCK, turned)
-
-    run_together(work, threads)
-
-
-def _array(tensor: Tensor) -> Any:
-    """Return a tensor's memory as numpy, bfloat16 as its bits."""
-    tensor = tensor.detach()
-    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.lanes import LANES, load, store
-from seqgen.kernels.pointwise import ROWS, Floats, Operands, Pass, step_backward, step_forward
+from seqgen.kernels.pointwise import ROWS, Floats, Pass, step_backward, step_forward
 from seqgen.kernels.products import PANEL, leave, multiply, pack, prepare
 from seqgen.kernels.team import Barrier, flush_denormals, meet, restore_denormals, share
 
@@ -158,14 +157,3 @@ def run_backward(
             goes_on = meet(barrier, member.threads * met)
     leave(engine, room)
     restore_denormals(before)
-
-
-@compiled
-def add_rows(
-    source: Operands, reads: NDArray[np.int32], begin: int, end: int, sums: NDArray[np.float32]
-) -> None:
-    """Add columns `begin` to `end` of each source row i to row reads[i] of the sums, in order."""
-    for i in range(len(reads)):
-        row, total = source[i], sums[reads[i]]
-        for j in range(begin, end, LANES):
-            store(total, j, load(total, j) + load(row, j))

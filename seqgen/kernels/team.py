@@ -1,14 +1,14 @@
 """Threads that work through one compiled loop together, meeting at a barrier after each step.
 
-Python starts the threads once per pass over a sequence; between steps they only spin on a counter in shared
-memory, which takes under a microsecond where a call per step would take many.
+Python calls the threads once per pass over a sequence, torch's own where it can; between steps they only
+spin on a counter in shared memory, which takes under a microsecond where a call per step would take many.
 """
 
 import os
 import platform
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
+from seqgen.kernels.openmp import run_in_openmp
 
 Barrier = NDArray[np.int64]
 """A counter of arrivals, and a flag that calls the work off."""
@@ -107,13 +108,26 @@ def run_together(work: Callable[[int, Barrier], None], threads: int) -> None:
     `work` must release the interpreter lock. It may call `meet`, equally often in every thread.
     """
     barrier = np.zeros(2, np.int64)
-    others = []
-    try:
-        others = [_pool(os.getpid(), threads).submit(work, i, barrier) for i in range(1, threads)]
+
+    def guarded(thread: int) -> None:
+        try:
+            work(thread, barrier)
+        except BaseException:
+            barrier[1] = 1  # or the others would wait for this thread for ever
+            raise
+
+    if threads == 1:
         work(0, barrier)
-    except BaseException:
-        barrier[1] = 1  # or the others would wait for this thread for ever
-        raise
+    elif not run_in_openmp(guarded, threads):
+        run_in_pool(guarded, threads)
+
+
+def run_in_pool(work: Callable[[int], None], threads: int) -> None:
+    """Call `work(thread)` in threads of Python's at the same time."""
+    others: list[Future[None]] = []
+    try:
+        others = [_pool(os.getpid(), threads).submit(work, i) for i in range(1, threads)]
+        work(0)
     finally:
         for other in others:
             other.result()

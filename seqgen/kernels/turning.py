@@ -1,12 +1,9 @@
-"""Turning matrices: each cache line is read once and written once, whole.
+"""Turning blocks of matrices of 16-bit numbers in registers, inside other compiled loops.
 
-GEMMs over all steps want one operand of a weight gradient with the steps in its rows. torch's GEMM turns
-bfloat16 at half its own speed, and a plain loop over columns thrashes the nearest cache where rows lie a
-power of two apart.
+A plain loop over columns thrashes the nearest cache where rows lie a power of two apart. Whole tensors of any
+size are turned by `seqgen.kernels.transposing`.
 """
 
-from collections.abc import Callable
-from itertools import product
 from typing import Any
 
 from llvmlite import ir
@@ -16,7 +13,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from seqgen.kernels.jit import compiled
-from seqgen.kernels.lanes import LANES, WORDS, constant_words, store_past_cache
+from seqgen.kernels.lanes import LANES, WORDS, constant_words
 
 BLOCK = 2 * LANES
 """Rows and columns of the square that is turned in registers."""
@@ -38,32 +35,10 @@ def _emit_turn(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     return rows
 
 
-def _emit_halves(builder: ir.IRBuilder, place: Callable[[bool, int, int], ir.Value]) -> None:
-    """Turn a block of 16-bit numbers, two rows and two columns at a time in one word."""
-    low, high, half = constant_words(0xFFFF), constant_words(0xFFFF0000), constant_words(16)
-    even, odd = [], []
-    for row in range(0, BLOCK, 2):
-        upper, lower = (builder.load(place(False, r, 0), align=2) for r in (row, row + 1))
-        even.append(builder.or_(builder.and_(upper, low), builder.shl(lower, half)))
-        odd.append(builder.or_(builder.lshr(upper, half), builder.and_(lower, high)))
-    for column, pair in enumerate(zip(_emit_turn(builder, even), _emit_turn(builder, odd), strict=True)):
-        for k, values in enumerate(pair):
-            store_past_cache(builder, values, place(True, 2 * column + k, 0))
-
-
-def _emit_words(builder: ir.IRBuilder, place: Callable[[bool, int, int], ir.Value]) -> None:
-    """Turn a block of 32-bit numbers, which is four squares of words."""
-    for top, left in product((0, LANES), repeat=2):
-        rows = [builder.load(place(False, top + row, left), align=4) for row in range(LANES)]
-        for column, values in enumerate(_emit_turn(builder, rows)):
-            store_past_cache(builder, values, place(True, left + column, top))
-
-
 @intrinsic
 def _turn_block(_context: Any, source: Any, _row: Any, _column: Any, turned: Any) -> Any:
-    """Turn the block of a matrix at a row and a column."""
-    emit = _emit_halves if source.dtype.bitwidth == 16 else _emit_words
-    size = ir.Constant(ir.IntType(64), source.dtype.bitwidth // 8)
+    """Turn the block of a matrix at a row and a column, two rows and two columns at a time in one word."""
+    low, high, half = constant_words(0xFFFF), constant_words(0xFFFF0000), constant_words(16)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kinds = signature.args[0], signature.args[3]
@@ -75,26 +50,28 @@ def _turn_block(_context: Any, source: Any, _row: Any, _column: Any, turned: Any
         steps = [cgutils.unpack_tuple(builder, matrix.strides, 2)[0] for matrix in matrices]
         corners = [(arguments[1], arguments[2]), (arguments[2], arguments[1])]
 
-        def place(is_turned: bool, row: int, column: int) -> ir.Value:
+        def place(is_turned: bool, row: int) -> ir.Value:
             first, left = corners[is_turned]
-            down = builder.add(first, ir.Constant(first.type, row))
-            along = builder.add(left, ir.Constant(left.type, column))
-            offset = builder.add(builder.mul(down, steps[is_turned]), builder.mul(along, size))
+            down = builder.mul(builder.add(first, ir.Constant(first.type, row)), steps[is_turned])
+            offset = builder.add(down, builder.mul(left, ir.Constant(left.type, 2)))
             return builder.inttoptr(builder.add(starts[is_turned], offset), WORDS.as_pointer())
 
-        emit(builder, place)
+        even, odd = [], []
+        for row in range(0, BLOCK, 2):
+            upper, lower = (builder.load(place(False, r), align=2) for r in (row, row + 1))
+            even.append(builder.or_(builder.and_(upper, low), builder.shl(lower, half)))
+            odd.append(builder.or_(builder.lshr(upper, half), builder.and_(lower, high)))
+        for column, pair in enumerate(zip(_emit_turn(builder, even), _emit_turn(builder, odd), strict=True)):
+            for k, values in enumerate(pair):
+                builder.store(values, place(True, 2 * column + k), align=2)
         return context.get_dummy_value()
 
     return types.void(source, types.intp, types.intp, turned), generate
 
 
 @compiled
-def turn(source: NDArray[Any], begin: int, end: int, turned: NDArray[Any]) -> None:
-    """Write columns `begin` to `end` of (R, C) as rows of (C, R).
-
-    R, C, `begin` and `end` are multiples of BLOCK; numbers have 16 or 32 bits and lie next to each other. The
-    rows of the result start at multiples of a vector register's size.
-    """
+def turn(source: NDArray[Any], turned: NDArray[Any]) -> None:
+    """Write (R, C), multiples of BLOCK, as (C, R); numbers of a row lie next to each other."""
     for row in range(0, source.shape[0], BLOCK):
-        for column in range(begin, end, BLOCK):
+        for column in range(0, source.shape[1], BLOCK):
             _turn_block(source, row, column, turned)

@@ -90,7 +90,7 @@ def _activation_bytes(
     # Gates, the state consumed, what is saved for the way back, and what is passed on.
     wide = gates + 2 + (model.cell == "lstm") + (model.dropout > 0)
     layers = model.layers * tokens * full * wide
-    # Gradients with steps in columns; features and their gradients on the way up and down.
+    # What products on the way back lay out, as measured; features and their gradients up and down.
     passing = tokens * (sums * full + 4 * model.hidden_size)
     packed = 2 * gates * full * (full + max(full, model.embedding_size))
     logits = min(tokens * vocab_size * size, _LOGITS_AT_ONCE)

@@ -1,11 +1,14 @@
 import platform
+import sys
 import threading
 
 import numpy as np
 import pytest
 import torch
 
+from seqgen.kernels import openmp, team
 from seqgen.kernels.jit import compiled
+from seqgen.kernels.openmp import run_in_openmp
 from seqgen.kernels.team import flush_denormals, meet, restore_denormals, run_together, share
 
 
@@ -17,6 +20,14 @@ def _pass_on(values, thread, threads, rounds, barrier):
             return
 
 
+@pytest.fixture(params=["openmp", "pool"])
+def _threads_of(request, monkeypatch):
+    """Run in torch's threads where it has some to lend, and in Python's."""
+    if request.param == "pool":
+        monkeypatch.setattr(team, "run_in_openmp", lambda work, threads: False)
+
+
+@pytest.mark.usefixtures("_threads_of")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_each_step_sees_all_of_the_step_before(threads):
     rounds = 12
@@ -28,6 +39,7 @@ def test_each_step_sees_all_of_the_step_before(threads):
     assert np.array_equal(values[-1], expected)
 
 
+@pytest.mark.usefixtures("_threads_of")
 def test_other_threads_stop_when_the_first_fails():
     values = np.zeros((3, 2), np.int64)
     stopped = threading.Event()
@@ -41,6 +53,27 @@ def test_other_threads_stop_when_the_first_fails():
     with pytest.raises(KeyboardInterrupt):
         run_together(work, 2)
     assert stopped.is_set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch's OpenMP lends its threads under Linux")
+def test_torch_lends_its_threads():
+    seen = []
+    assert run_in_openmp(seen.append, 3)
+    assert sorted(seen) == [0, 1, 2]
+
+
+def test_an_error_in_another_thread_is_raised():
+    def work(thread, barrier):
+        if thread == 1:
+            raise ValueError("thread 1")
+
+    with pytest.raises(ValueError, match="thread 1"):
+        run_together(work, 2)
+
+
+def test_a_forked_process_runs_in_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(openmp, "_PROCESS", -1)
+    assert not run_in_openmp(lambda thread: None, 2)
 
 
 @pytest.mark.parametrize(("items", "threads"), [(7, 3), (2, 4), (0, 2), (16, 2)])
