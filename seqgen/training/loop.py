@@ -81,10 +81,7 @@ def train(
         trainer.good = trainer.snapshot()
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    try:
-        yield from trainer.steps()
-    finally:
-        trainer.save()
+    yield from trainer.run()
 
 
 class Trainer(BaseTrainer):

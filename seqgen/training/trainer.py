@@ -131,6 +131,18 @@ class BaseTrainer(ABC):
         """Return what the history keeps of a validation, whose cost is to be as small as possible."""
         return {}
 
+    def run(self) -> Iterator[Step]:
+        """Take all steps, and leave a checkpoint at the end or where the caller stops.
+
+        A training that fails writes nothing more: the folder stays as its last validation left it.
+        """
+        try:
+            yield from self.steps()
+        except (GeneratorExit, KeyboardInterrupt):
+            self.save()
+            raise
+        self.save()
+
     def steps(self) -> Iterator[Step]:
         """Train until the budget is used up or the score stops improving."""
         self.warm_up()

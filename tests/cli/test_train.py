@@ -67,12 +67,40 @@ def test_an_optimizer_brings_the_settings_that_suit_it_and_flags_override_them(t
     assert "sgd with a learning rate of 20, plateau; 3 validations" in capsys.readouterr().err
 
 
-def test_a_training_that_falls_apart_says_so_and_leaves_a_model(text, tmp_path, capsys):
-    assert train(text, tmp_path / "m", "--epochs", "1", "--learning-rate", "1e6") == 1
+HOPELESS = ["--epochs", "1", "--learning-rate", "1e6", "--set", "training.validations=1"]
+
+
+def test_a_training_that_falls_apart_says_so_and_leaves_nothing(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", *HOPELESS) == 1
     err = capsys.readouterr().err
     assert "error: " in err.splitlines()[-1]
     assert "lower --learning-rate" in err.splitlines()[-1]
-    assert load_artifact(tmp_path / "m").weights()
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_training_that_falls_apart_leaves_the_model_that_it_was_to_replace(text, tmp_path):
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    files = sorted((tmp_path / "m").rglob("*"))
+    before = [path.read_bytes() for path in files if path.is_file()]
+    assert train(text, tmp_path / "m", *HOPELESS, "--overwrite") == 1
+    assert sorted((tmp_path / "m").rglob("*")) == files
+    assert [path.read_bytes() for path in files if path.is_file()] == before
+
+
+def test_a_resumed_training_that_falls_apart_can_be_resumed_again(text, tmp_path, monkeypatch):
+    from seqgen.networks.tasks import LanguageModel
+
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    again = ["train", str(text), "-o", str(tmp_path / "m"), "--resume", "--epochs", "2"]
+    with monkeypatch.context() as broken:
+        broken.setattr(LanguageModel, "mean_loss", _nan_of(LanguageModel.mean_loss))
+        assert run(again) == 1
+    assert load_artifact(tmp_path / "m").scores["valid"]["protocol"] == "carried"
+    assert run(again) == 0
+
+
+def _nan_of(mean_loss):
+    return lambda *arguments, **options: mean_loss(*arguments, **options) * float("nan")
 
 
 def test_a_model_is_not_overwritten_unless_asked(text, tmp_path, capsys):
