@@ -43,7 +43,11 @@ def choose_format(tokenizer: Tokenizer, wanted: str | None, output: Path | None)
         ConfigError: If the model cannot be written so.
     """
     possible = FORMATS[tokenizer.modality]
-    asked = wanted or (SUFFIXES.get(output.suffix.lower()) if output else None)
+    suffix = output.suffix.lower() if output else ""
+    asked = wanted or SUFFIXES.get(suffix)
+    if asked is None and suffix and possible[0] != "text":  # a text may be called anything
+        known = ", ".join(end for end, form in SUFFIXES.items() if form in possible)
+        raise ConfigError(f"-o {output}: {suffix} files are not written; use one of {known}, or say --format")
     if asked is None or (wanted is None and possible[0] == "text" and asked == "abc"):
         return natural_format(tokenizer)  # a text model may well have learned ABC as text
     for form in possible:

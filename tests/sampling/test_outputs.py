@@ -35,6 +35,8 @@ REMI = note_tokenizer([abc_piece(TUNE)], "remi")
         (MELODY, None, "x.wav", "wav"),
         (MELODY, "png", "x.wav", "png"),
         (MELODY, "json", "x.mid", "json"),
+        (MELODY, "abc", "x.pdf", "abc"),
+        (MELODY, None, "x", "abc"),
         (REMI, None, None, "midi"),
         (REMI, None, "x.abc", "abc"),
     ],
@@ -48,6 +50,10 @@ def test_a_form_the_model_cannot_take_is_refused():
         choose_format(MELODY, "text", None)
     with pytest.raises(ConfigError, match=r"-o x\.mid: this model makes text"):
         choose_format(TEXT, None, Path("x.mid"))
+    with pytest.raises(
+        ConfigError, match=r"-o x\.PDF: \.pdf files are not written; use one of \.abc, \.mid, "
+    ):
+        choose_format(MELODY, None, Path("x.PDF"))
 
 
 def pieces(*texts, prompt="", documents="files"):
