@@ -11,6 +11,7 @@ from seqgen.sampling.outputs import (
     make_piece,
     numbered,
     text_pieces,
+    title_of,
     tokens_line,
 )
 from seqgen.sampling.stops import Drawn
@@ -118,3 +119,11 @@ def test_a_tune_begins_with_its_prompt_whether_the_model_knows_it_or_not():
 
 def test_one_of_several_files_is_numbered():
     assert numbered(Path("a/tune.mid"), 3) == Path("a/tune-3.mid")
+
+
+def test_a_title_names_the_last_maker_alone():
+    assert title_of("", "fiddle, seed 2") == "fiddle, seed 2"
+    assert title_of("Reel, the old one", "fiddle, seed 2") == "Reel, the old one, by fiddle, seed 2"
+    assert title_of("Reel, by fiddle, seed 1", "fiddle, seed 2") == "Reel, by fiddle, seed 2"
+    assert title_of("fiddle, seed 1", "jig, beam 3") == "jig, beam 3, after fiddle, seed 1"
+    assert title_of("jig, beam 3, after fiddle, seed 1", "a, seed 5") == "a, seed 5, after jig, beam 3"
