@@ -217,7 +217,12 @@ class Trainer(BaseTrainer):
                 source=self.source,
                 scores=scores,
                 card=model_card(
-                    self.path.name, self.config, self.source, scores, self.model.parameter_count()
+                    self.path.name,
+                    self.config,
+                    self.source,
+                    scores,
+                    self.model.parameter_count(),
+                    self.history,
                 ),
             )
 
