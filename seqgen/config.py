@@ -155,9 +155,10 @@ class TrainingConfig(_Strict):
     """Share of the budget, at its end, that tail averages over."""
     average_after: PositiveInt = 5
     """nt-asgd averages once a validation loss is worse than the best of those more than so many before it."""
+    steps: PositiveInt | None = None
     epochs: Annotated[float, Gt(0)] | None = None
     minutes: Annotated[float, Gt(0)] | None = None
-    """The budget: epochs or minutes, whichever is given; both given, whichever ends first."""
+    """The budget: steps, epochs or minutes, whichever is given; of several, whichever ends first."""
     validations: PositiveInt = 10
     """How often in the budget the validation loss is measured, evenly spread."""
     patience: PositiveInt | None = None

@@ -320,15 +320,14 @@ def _prepare_again(
     from seqgen.artifacts import load_artifact
     from seqgen.config import build_config, merge, to_plain
     from seqgen.data.indexing import ensure_index
+    from seqgen.training.budget import with_budget
 
-    plain = to_plain(checkpoint.config)
-    budget = {key: chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
-    if any(budget.values()):
-        plain = merge(plain, {"training": budget})
+    plain = with_budget(to_plain(checkpoint.config), chosen)
     config = build_config(plain)
-    others = merge(plain, chosen) != merge(plain, {"training": budget} if any(budget.values()) else {})
-    if others:
-        notice("--resume keeps the settings of the checkpoint; only --epochs and --minutes can be new")
+    if merge(plain, chosen) != plain:
+        notice(
+            "--resume keeps the settings of the checkpoint; only --steps, --epochs and --minutes can be new"
+        )
     index = ensure_index(corpus, config, tokenizer=load_artifact(output).tokenizer, notify=notice)
     return index, config
 

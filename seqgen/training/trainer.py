@@ -82,9 +82,7 @@ class BaseTrainer(ABC):
         self.average = WeightAverage(model, averaging_rule(settings))
         self.watch = LossWatch(outcomes)
         self.batches = self._batches_of(epoch=0)
-        self.budget = Budget.of(
-            epochs=settings.epochs, minutes=settings.minutes, steps_per_epoch=len(self.batches)
-        )
+        self.budget = Budget.of(settings, steps_per_epoch=len(self.batches))
         self.state = self._first_state()
         self.step = 0
         self.seconds = 0.0

@@ -126,7 +126,7 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
     first = load_checkpoint(tmp_path / "m").progress["step"]
     code = run(["train", str(text), "-o", str(tmp_path / "m"), "--resume", "--epochs", "2", "--layers", "5"])
     assert code == 0
-    assert "only --epochs and --minutes can be new" in capsys.readouterr().err
+    assert "only --steps, --epochs and --minutes can be new" in capsys.readouterr().err
     assert load_checkpoint(tmp_path / "m").progress["step"] == 2 * first
     assert load_artifact(tmp_path / "m").config.model.layers == 2
 
