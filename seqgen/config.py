@@ -244,7 +244,7 @@ def build_config(values: Mapping[str, Any], *, source: str = "configuration") ->
 
     Args:
         values: Nested mappings as YAML gives them; what is absent takes its default.
-        source: Named in the error, such as a file's path.
+        source: Named in the error, such as a file's path; not if empty.
 
     Raises:
         ConfigError: On an unknown key (the nearest known one is suggested) or a value out of range.
@@ -255,7 +255,7 @@ def build_config(values: Mapping[str, Any], *, source: str = "configuration") ->
         return TypeAdapter(Config).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{source}: {_explain(first)}") from None
+        raise ConfigError(f"{source}: {_explain(first)}" if source else _explain(first)) from None
 
 
 def _explain(problem: Mapping[str, Any]) -> str:

@@ -37,10 +37,28 @@ def choose(
     if values is None:
         values, how = _preset(index, settled, preset)
     config = build_config(values)
-    _tell_plan(index, config, how)
     if memory is not None:
         _check_memory(index, config, memory)
+    _tell_plan(index, config, how)
     return config
+
+
+def check_early(chosen: dict[str, Any], preset: str, memory: float | None) -> None:
+    """Refuse what can be refused before the corpus is read.
+
+    Raises:
+        ConfigError: If settings contradict each other, the preset is unknown, or the memory is too little for
+            any model.
+    """
+    from seqgen.config import build_config, merge
+    from seqgen.training import budget
+    from seqgen.training.checks import check_settings
+    from seqgen.training.memory import in_words, least_memory
+
+    check_settings(build_config(merge({} if preset == "auto" else budget.preset(preset), chosen)))
+    if memory is not None and least_memory() > memory * 1e9:
+        least = in_words(least_memory())
+        raise ConfigError(f"--memory {memory:g}: torch alone takes {least}; allow more, in GB")
 
 
 def _plan(

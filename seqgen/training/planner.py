@@ -236,7 +236,7 @@ class _Planner:
             best = candidate
         if best is None:
             least = f"{cells[0]} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
-            raise ConfigError(f"--memory: even {least}; allow that much")
+            raise ConfigError(f"--memory {(self.memory or 0) / 1e9:g}: even {least}; allow that much")
         others = [self._try(cell, best.hidden_size) for cell in cells[1:]]
         best = min([best, *[other for other in others if other is not None]])
         return self._plan_of(best)
