@@ -46,6 +46,7 @@ def test_training_tells_its_plan_and_its_score_on_stderr(text, tmp_path, capsys)
     assert train(text, tmp_path / "m", "--epochs", "1") == 0
     out, err = capsys.readouterr()
     assert out == ""
+    assert "not planned: the hidden size is given; a preset by the size of the corpus fills" in err
     assert re.search(r"tiny preset: gru 2 x 16", err)
     assert re.search(r"m is ready: validation \d\.\d+ nats per token \(carried\), .* bits per char", err)
 
