@@ -155,9 +155,10 @@ class TrainingConfig(_Strict):
     """Share of the budget, at its end, that tail averages over."""
     average_after: PositiveInt = 5
     """nt-asgd averages once a validation loss is worse than the best of those more than so many before it."""
+    steps: PositiveInt | None = None
     epochs: Annotated[float, Gt(0)] | None = None
     minutes: Annotated[float, Gt(0)] | None = None
-    """The budget: epochs or minutes, whichever is given; both given, whichever ends first."""
+    """The budget: steps, epochs or minutes, whichever is given; of several, whichever ends first."""
     validations: PositiveInt = 10
     """How often in the budget the validation loss is measured, evenly spread."""
     patience: PositiveInt | None = None
@@ -243,7 +244,7 @@ def build_config(values: Mapping[str, Any], *, source: str = "configuration") ->
 
     Args:
         values: Nested mappings as YAML gives them; what is absent takes its default.
-        source: Named in the error, such as a file's path.
+        source: Named in the error, such as a file's path; not if empty.
 
     Raises:
         ConfigError: On an unknown key (the nearest known one is suggested) or a value out of range.
@@ -254,7 +255,7 @@ def build_config(values: Mapping[str, Any], *, source: str = "configuration") ->
         return TypeAdapter(Config).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{source}: {_explain(first)}") from None
+        raise ConfigError(f"{source}: {_explain(first)}" if source else _explain(first)) from None
 
 
 def _explain(problem: Mapping[str, Any]) -> str:

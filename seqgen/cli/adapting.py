@@ -113,6 +113,16 @@ def choose_adaptation(
     return adaptation, f"the first {size:,} tokens of valid"
 
 
+def switched_off(adaptation: "Adaptation | None", options: AdaptOptions) -> list[str]:
+    """Say which ways of adapting their tuning has switched off."""
+    found = []
+    if adaptation and adaptation.cache and not adaptation.cache.mix and options.cache_lambda is None:
+        found.append("tuning has switched the cache off (lambda 0): the loss is least without it")
+    if adaptation and adaptation.dynamic and not adaptation.dynamic.rate and options.dynamic_rate is None:
+        found.append("tuning has switched learning off (rate 0): the loss is least without it")
+    return found
+
+
 def _missing(options: AdaptOptions) -> list[str]:
     """List the options whose values are to be tuned."""
     wanted = {"dynamic_rate": options.dynamic, "dynamic_decay": options.dynamic}

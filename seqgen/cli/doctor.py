@@ -1,7 +1,9 @@
 """`seqgen doctor`: what a corpus is like and what is wrong with it, before any training."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,7 @@ from seqgen.cli.console import notice
 from seqgen.cli.options import Column, Encoding, Names
 
 if TYPE_CHECKING:
+    from seqgen.data.corpus import Corpus
     from seqgen.data.survey import Survey
     from seqgen.data.text_survey import TextSurvey
 
@@ -47,30 +50,60 @@ def doctor(
 
 
 def _print_tunes(survey: "Survey") -> None:
-    record = survey.record()
+    from seqgen.data.corpus import NO_MUSIC
+
+    record, folder = survey.record(), _folder_of(survey.corpus)
     print(
         f"{record['tunes']:,} tunes read, {record['notes']:,} notes, {record['bars']:,} bars; "
         f"{record['single_lines']:,} are single lines (melody encoding)"
     )
-    _print_list("not read", [str(item) for item in survey.corpus.skipped])
-    faults = survey.faults()
+    _tell_folder(folder)
+    tell = partial(_print_list, folder=folder)
+    skipped = survey.corpus.skipped
+    tell("not read", [str(item) for item in skipped if item.reason != NO_MUSIC])
+    others = [item.name for item in skipped if item.reason == NO_MUSIC]
+    if others:
+        tell("files of other things", [_several(others)])
     title = f"something is wrong ({record['wrong_bars']:,} bars do not add up)"
-    _print_list(title, [f"{tune}: {_few(told)}" for tune, told in faults])
-    _print_list("the same notes", [" = ".join(group) for group in record["same"]])
-    _print_list("the same notes in another key", [" = ".join(group) for group in record["transposed"]])
-    _print_list("much alike", [f"{share:.0%}  {a} ~ {b}" for a, b, share in record["alike"]])
-    _print_list("left out", [f"{what}: {count:,}" for what, count in record["left_out"].items()], shown=30)
+    tell(title, [f"{tune}: {_few(told)}" for tune, told in survey.faults()])
+    tell("the same notes", [" = ".join(group) for group in record["same"]])
+    tell("the same notes in another key", [" = ".join(group) for group in record["transposed"]])
+    tell("much alike", [f"{found['share']:.0%}  {' ~ '.join(found['tunes'])}" for found in record["alike"]])
+    tell("left out", [f"{what}: {count:,}" for what, count in record["left_out"].items()], shown=30)
+
+
+def _folder_of(corpus: "Corpus") -> str:
+    """Return what the paths of all files of a corpus begin with, up to a separator; "" if nothing."""
+    folders = [str(source.path.parent) for source in corpus.sources]
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # absolute and relative ones, or several drives
+        return ""
+    return common + os.sep if common not in ("", ".", os.sep) else ""
+
+
+def _tell_folder(folder: str) -> None:
+    if folder:
+        print(f"places are those in {folder.rstrip(os.sep)}")
+
+
+def _several(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _print_text(survey: "TextSurvey") -> None:
-    record = survey.record()
+    record, folder = survey.record(), _folder_of(survey.corpus)
+    longest = record["longest_line"]
     print(
         f"{record['documents']:,} documents, {record['lines']:,} lines ({record['empty_lines']:,} empty), "
         f"{record['characters']:,} characters, {record['distinct_characters']:,} distinct; "
-        f"the longest line, {record['longest_line']['place']}, has {record['longest_line']['characters']:,}"
+        f"the longest line, {longest['place'].removeprefix(folder)}, has {longest['characters']:,}"
     )
-    _print_list("not read", [str(item) for item in survey.corpus.skipped])
-    _print_list("something looks wrong", survey.faults())
+    _tell_folder(folder)
+    tell = partial(_print_list, folder=folder)
+    tell("not read", [str(item) for item in survey.corpus.skipped])
+    tell("something looks wrong", survey.faults())
     rare = survey.rare()
     if rare:
         print(
@@ -78,7 +111,7 @@ def _print_text(survey: "TextSurvey") -> None:
         )
     repeated = [f"{count:,} x  {place}: {_short(text)}" for place, text, count in survey.repeated()]
     title = f"lines that come again ({record['repeated_lines']:,} copies)"
-    _print_list(title, repeated)
+    tell(title, repeated)
 
 
 def _line(chars: Sequence[str]) -> str:
@@ -95,12 +128,13 @@ def _few(told: Sequence[str]) -> str:
     return "; ".join(told[:4]) + more
 
 
-def _print_list(title: str, lines: Sequence[str], *, shown: int = _SHOWN) -> None:
+def _print_list(title: str, lines: Sequence[str], *, folder: str = "", shown: int = _SHOWN) -> None:
+    """Print the first of some lines, in which places in the folder are told without it."""
     if not lines:
         return
     print(f"\n{title}: {len(lines):,}")
     for line in lines[:shown]:
-        print(f"  {line}")
+        print(f"  {line.replace(folder, '') if folder else line}")
     if len(lines) > shown:
         print(f"  and {len(lines) - shown:,} more; --json tells all")
 

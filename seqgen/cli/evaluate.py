@@ -17,6 +17,7 @@ from seqgen.cli.adapting import (
     DynamicSegment,
     DynamicUpdate,
     choose_adaptation,
+    switched_off,
 )
 from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
@@ -131,6 +132,8 @@ def _evaluate(
     adaptation, tuned_on = None, None
     if options.wanted:
         adaptation, tuned_on = choose_adaptation(model, _own_index(artifact), options)
+    for remark in switched_off(adaptation, options):
+        notice(remark)
     if tuned_on and part == "valid":
         notice("tuned on the part that is scored here; --part test gives the fair score")
     losses = _losses(model, index, part, protocol, adaptation)

@@ -20,7 +20,7 @@ def prepare_to_go_on(request: TrainRequest, model: Path) -> "tuple[TokenIndex, C
         ConfigError: If a vocabulary was given as well, or settings contradict the weights.
     """
     from seqgen.artifacts import load_artifact, require_task
-    from seqgen.cli.planning import choose
+    from seqgen.cli.planning import check_early, choose
     from seqgen.config import build_config, merge
     from seqgen.data.indexing import ensure_index
     from seqgen.training.transfer import extended_tokenizer, language_weights, model_settings
@@ -29,6 +29,7 @@ def prepare_to_go_on(request: TrainRequest, model: Path) -> "tuple[TokenIndex, C
         raise ConfigError("--vocab: the vocabulary is that of the model of --init-from; leave it out")
     base = require_task(load_artifact(model), "lm")
     chosen = merge(request.chosen, {"model": model_settings(base, request.chosen.get("model", {}))})
+    check_early(chosen, request.preset, request.memory)
     counts: dict[str, int] = {}
     if base.tokenizer.level == "word":
         options = base.tokenizer.vocab.options

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice, show_table
+from seqgen.cli.flags import naming_flags
 from seqgen.cli.options import (
     Column,
     Documents,
@@ -18,6 +19,7 @@ from seqgen.cli.options import (
     Transpose,
     given_values,
     parse_shares,
+    refuse_music_options,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def index(
+    called: typer.Context,
     corpus: Names,
     vocab: Annotated[Path | None, typer.Option(help="The vocabulary, as `seqgen vocab` writes it.")] = None,
     output: Annotated[
@@ -70,8 +73,10 @@ def index(
         corpus__stretch=stretch,
         corpus__parts=parts,
     )
-    config = build_config(values, source="options")
-    found = ensure_index(corpus, config, tokenizer=load_tokenizer(vocab), path=output, notify=notice)
+    config, tokenizer = build_config(values, source="options"), load_tokenizer(vocab)
+    with naming_flags(called):
+        refuse_music_options(values, tokenizer)
+    found = ensure_index(corpus, config, tokenizer=tokenizer, path=output, notify=notice)
     counts = {part: found.counts(part) for part in ("train", "valid", "test")}
     rows = [
         (part, f"{of['documents']:,}", f"{of['tokens']:,}", f"{of['unknown']:,}")

@@ -1,10 +1,14 @@
 """Options that several commands share, and how their values are read."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from seqgen.data.tokenizers import Tokenizer
 
 Names = Annotated[
     list[str],
@@ -105,6 +109,24 @@ def parse_cells(text: str, *, more: tuple[str, ...] = ()) -> list[str]:
         if cell not in known:
             raise ConfigError(f"--cells {text}: {cell!r} is none of {', '.join(known)}")
     return cells
+
+
+_MUSIC_KEYS = {
+    "corpus": ("parts", "transpose", "stretch"),
+    "vocab": ("notes", "grid", "velocities", "programs", "tempos", "pedals", "merges"),
+}
+
+
+def refuse_music_options(chosen: Mapping[str, Any], tokenizer: "Tokenizer") -> None:
+    """Refuse what is about notes where a corpus is read as text, be it what it would be anyway.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    for section, keys in _MUSIC_KEYS.items():
+        for key in keys:
+            if tokenizer.modality == "text" and key in chosen.get(section, {}):
+                raise ConfigError(f"{section}.{key} is for corpora of music, and this one is read as text")
 
 
 def given_values(**dotted: Any) -> dict[str, Any]:

@@ -37,27 +37,49 @@ def choose(
     if values is None:
         values, how = _preset(index, settled, preset)
     config = build_config(values)
-    _tell_plan(index, config, how)
     if memory is not None:
         _check_memory(index, config, memory)
+    _tell_plan(index, config, how)
     return config
+
+
+def check_early(chosen: dict[str, Any], preset: str, memory: float | None) -> None:
+    """Refuse what can be refused before the corpus is read.
+
+    Raises:
+        ConfigError: If settings contradict each other, the preset is unknown, or the memory is too little for
+            any model.
+    """
+    from seqgen.config import build_config, merge
+    from seqgen.training import budget
+    from seqgen.training.checks import check_settings
+    from seqgen.training.memory import in_words, least_memory
+
+    check_settings(build_config(merge({} if preset == "auto" else budget.preset(preset), chosen)))
+    if memory is not None and least_memory() > memory * 1e9:
+        least = in_words(least_memory())
+        raise ConfigError(f"--memory {memory:g}: torch alone takes {least}; allow more, in GB")
 
 
 def _plan(
     index: "TokenIndex", settled: dict[str, Any], memory: float | None
 ) -> "tuple[Mapping[str, Any] | None, str]":
-    """Return what the planner chooses and how to call it; None where there are no minutes to plan for."""
-    from seqgen.training.planner import make_plan, plannable_seconds
+    """Return what the planner chooses and how to call it; None, and a line why, where it does not plan."""
+    from seqgen.training.planner import EXPERIENCE, make_plan, planned_seconds, reason_not_to_plan
 
-    seconds = plannable_seconds(settled, len(index.tokenizer.tokens))
-    if seconds is None:
+    reason = reason_not_to_plan(settled, len(index.tokenizer.tokens))
+    if reason is not None:
+        notice(f"not planned: {reason}; a preset by the size of the corpus fills what is open")
         return None, ""
+    seconds = planned_seconds(settled)
     plan = make_plan(index, settled, seconds=seconds, memory=None if memory is None else memory * 1e9)
     notice(f"planned in {plan.seconds:.1f} s: {'; '.join(plan.timed)}")
     seen = f"{plan.epochs:.3g} times over the corpus at {plan.tokens_per_second:,.0f} tokens/s"
     if not plan.whole:
         seen += f", about {plan.lasts:.0f} s: more would only overfit"
-    notice(f"expected: about {plan.loss_nats:.2f} nats per token on the validation part ({seen})")
+    notice(
+        f"expected: about {plan.loss_nats:.2f} nats per token on the validation part, {EXPERIENCE} ({seen})"
+    )
     return plan.values, "plan"
 
 

@@ -228,6 +228,7 @@ def sample(**given: Any) -> None:
         stdin = sys.stdin.buffer.read()
     with standard_input(stdin):
         run = plan_samples(**given)
+    run.sampler.check(run.config, run.constraint)
     if given["seed"] is None and run.beam is None:
         seed = run.config.seed
         notice(f"seed {seed}; --seed {seed} gives the same again")

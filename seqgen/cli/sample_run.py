@@ -113,7 +113,7 @@ class Run:
     def parts(self) -> "Iterator[Part]":
         """Yield the samples as bytes, with notices where the user should know more."""
         from seqgen.kernels.jit import telling_of_compilation
-        from seqgen.sampling.outputs import TUNES
+        from seqgen.sampling.outputs import TUNES, title_of
         from seqgen.sampling.parts import Rendering
 
         name = f"{self.name}, {f'beam {self.beam.width}' if self.beam else f'seed {self.config.seed}'}"
@@ -123,7 +123,7 @@ class Run:
             prompt=self.prompt,
             documents=self.artifact.config.corpus.documents,
             seed=None if self.beam else self.config.seed,
-            title=f"{self.prompt.title}, by {name}" if self.prompt.title else name,
+            title=title_of(self.prompt.title, name),
             several=self.count != 1,
         )
         cut = copied = shown = 0

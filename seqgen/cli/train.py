@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.flags import given_by_flags, naming_flags
 from seqgen.cli.going_on import prepare_to_go_on
 from seqgen.cli.options import (
     Column,
@@ -31,6 +32,7 @@ from seqgen.cli.options import (
     given_values,
     parse_kept,
     parse_shares,
+    refuse_music_options,
 )
 from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
 from seqgen.cli.task_options import (
@@ -68,6 +70,7 @@ _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba 
 
 
 def train(
+    called: typer.Context,
     corpus: Names,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
     level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
@@ -103,10 +106,12 @@ def train(
     schedule: Annotated[
         str | None, typer.Option(help="Of the rate: cosine, one-cycle, plateau or constant.")
     ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of weights, not of biases.")] = None,
     average: Annotated[
         str | None, typer.Option(help="Keep an average of the weights: none, ema or tail.")
     ] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Share of a target spread over all.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
@@ -150,7 +155,7 @@ def train(
     word_dropout: WordDropout = None,
     pooled_dropout: PooledDropout = None,
     class_weights: ClassWeights = None,
-    init_from: InitFrom = None,
+    base: InitFrom = None,
     vectors_only: VectorsOnly = None,
     rate_decay: RateDecay = None,
     unfreeze_epochs: UnfreezeEpochs = None,
@@ -165,100 +170,41 @@ def train(
 
     Example: seqgen train fiddle -o models/fiddle --minutes 2
     """
-    given = given_values(
-        vocab__level=level,
-        vocab__min_count=min_count,
-        vocab__max_size=max_size,
-        vocab__lowercase=lowercase,
-        vocab__normalize=normalize,
-        vocab__subword=subword,
-        vocab__notes=notes,
-        vocab__grid=grid,
-        **parse_kept(keeping, leaving_out),
-        vocab__merges=merges,
-        model__cell=cell,
-        model__layers=layers,
-        model__hidden_size=hidden_size,
-        model__embedding_size=embedding_size,
-        model__embedding=embedding,
-        model__context=context,
-        model__dropout=dropout,
-        model__input_dropout=input_dropout,
-        model__embedding_dropout=embedding_dropout,
-        model__weight_drop=weight_drop,
-        model__locked_dropout=locked_dropout,
-        training__activation_regularization=activation_regularization,
-        training__temporal_regularization=temporal_regularization,
-        model__tied=tied,
-        model__softmax=softmax,
-        model__mogrifier=mogrifier,
-        model__mogrifier_rank=mogrifier_rank,
-        model__layer_norm=layer_norm,
-        training__bptt=bptt,
-        training__batch_size=batch_size,
-        training__random_bptt=random_bptt,
-        training__optimizer=optimizer,
-        training__learning_rate=learning_rate,
-        training__schedule=schedule,
-        training__average=average,
-        training__label_smoothing=label_smoothing,
-        training__epochs=epochs,
-        training__minutes=minutes,
-        training__seed=seed,
-        training__device=device,
-        training__precision=precision,
-        index__split=parse_shares(split),
-        corpus__documents=documents,
-        corpus__column=column,
-        corpus__encoding=encoding,
-        corpus__on_error=on_error,
-        task=task,
-        model__bidirectional=bidirectional,
-        classify__text_column=text_column,
-        classify__label_column=label_column,
-        classify__pool=pool,
-        classify__word_dropout=word_dropout,
-        classify__pooled_dropout=pooled_dropout,
-        classify__class_weights=class_weights,
-        classify__vectors_only=vectors_only,
-        classify__rate_decay=rate_decay,
-        classify__unfreeze_epochs=unfreeze_epochs,
-        corpus__transpose=transpose,
-        corpus__stretch=stretch,
-        corpus__parts=parts,
-        translate__attention=attention,
-        translate__input_feeding=input_feeding,
-        translate__teacher_forcing=teacher_forcing,
-        translate__shared_vocab=shared_vocab,
-        translate__target_level=target_level,
-        translate__target_max_size=target_max_size,
-    )
-    request = TrainRequest(
-        corpus=corpus,
-        output=output,
-        chosen=_chosen_values(config_file, settings or [], given),
-        preset=preset,
-        valid=valid or [],
-        test=test or [],
-        init_from=init_from,
-        vocab=vocab,
-        memory=memory,
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-    )
-    raise typer.Exit(runner_of(request)(request))
+    from seqgen.config import build_config, merge, nest
+
+    # Parameters that are called as configuration keys are read off `called`.
+    written = _written_values(config_file, settings or [])
+    with naming_flags(called, written):
+        kept = given_values(**parse_kept(keeping, leaving_out), index__split=parse_shares(split))
+        typed = merge(nest(given_by_flags(called)), kept)
+        build_config(typed, source="")
+        request = TrainRequest(
+            corpus=corpus,
+            output=output,
+            chosen=merge(written, typed),
+            preset=preset,
+            valid=valid or [],
+            test=test or [],
+            init_from=base,
+            vocab=vocab,
+            memory=memory,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+        )
+        code = runner_of(request)(request)
+    raise typer.Exit(code)
 
 
-def _chosen_values(file: Path | None, settings: list[str], flags: dict[str, Any]) -> dict[str, Any]:
-    """Lay flags over --set over the YAML file, and check all of it against the known keys."""
+def _written_values(file: Path | None, settings: list[str]) -> dict[str, Any]:
+    """Lay --set over the YAML file, and check both against the known keys."""
     from seqgen.config import build_config, load_yaml, merge, parse_overrides
 
     values = load_yaml(file) if file else {}
     build_config(values, source=str(file))
-    values = merge(merge(values, parse_overrides(settings)), flags)
-    build_config(values, source="options")
-    return values
+    overrides = parse_overrides(settings)
+    build_config(overrides, source="--set")
+    return merge(values, overrides)
 
 
 def run(request: TrainRequest) -> int:
@@ -300,15 +246,17 @@ def _licence(corpus: list[str]) -> dict[str, str]:
 
 def _prepare(request: TrainRequest) -> "tuple[TokenIndex, Config, Arrays | None]":
     """Build or find the index, fill in what was left open, and return the weights to start from, if any."""
-    from seqgen.cli.planning import choose
+    from seqgen.cli.planning import check_early, choose
     from seqgen.config import build_config, merge
     from seqgen.data.indexing import ensure_index
     from seqgen.data.tokenizers import load_tokenizer
 
     if request.init_from is not None:
         return prepare_to_go_on(request, request.init_from)
+    check_early(request.chosen, request.preset, request.memory)
     tokenizer = load_tokenizer(request.vocab) if request.vocab else None
     index = ensure_index(request.corpus, build_config(request.chosen), tokenizer=tokenizer, notify=notice)
+    refuse_music_options(request.chosen, index.tokenizer)
     settled = merge(request.chosen, index.config)
     return index, choose(index, settled, request.preset, memory=request.memory), None
 
@@ -320,15 +268,14 @@ def _prepare_again(
     from seqgen.artifacts import load_artifact
     from seqgen.config import build_config, merge, to_plain
     from seqgen.data.indexing import ensure_index
+    from seqgen.training.budget import with_budget
 
-    plain = to_plain(checkpoint.config)
-    budget = {key: chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
-    if any(budget.values()):
-        plain = merge(plain, {"training": budget})
+    plain = with_budget(to_plain(checkpoint.config), chosen)
     config = build_config(plain)
-    others = merge(plain, chosen) != merge(plain, {"training": budget} if any(budget.values()) else {})
-    if others:
-        notice("--resume keeps the settings of the checkpoint; only --epochs and --minutes can be new")
+    if merge(plain, chosen) != plain:
+        notice(
+            "--resume keeps the settings of the checkpoint; only --steps, --epochs and --minutes can be new"
+        )
     index = ensure_index(corpus, config, tokenizer=load_artifact(output).tokenizer, notify=notice)
     return index, config
 

@@ -131,7 +131,7 @@ def _prepare(request: TrainRequest, base: "Artifact | None") -> "LabelledCorpus"
 def _settle(request: TrainRequest, base: "Artifact | None") -> "Config":
     """Fill in what the user left open."""
     from seqgen.config import build_config, merge
-    from seqgen.training.budget import preset, suited_to
+    from seqgen.training.budget import BUDGETS, preset, suited_to
 
     chosen = request.chosen
     optimizer = build_config(chosen).training.optimizer
@@ -149,7 +149,7 @@ def _settle(request: TrainRequest, base: "Artifact | None") -> "Config":
     if cell == "bow":
         _refuse_layers(chosen)
         defaults = merge(defaults, {"classify": {"pool": "mean"}})
-    if "minutes" in chosen.get("training", {}):
+    if any(key in chosen.get("training", {}) for key in BUDGETS):
         defaults = merge(defaults, {"training": {"epochs": None}})
     return build_config(merge(defaults, chosen))
 
@@ -163,12 +163,11 @@ def _refuse_layers(chosen: dict[str, Any]) -> None:
 def _prepare_again(request: TrainRequest, checkpoint: "Checkpoint") -> "LabelledCorpus":
     """Read the examples that a checkpoint was trained on; only the budget may be new."""
     from seqgen.artifacts import load_artifact
-    from seqgen.config import build_config, merge, to_plain
+    from seqgen.config import build_config, to_plain
     from seqgen.data.examples import make_corpus, read_parts
+    from seqgen.training.budget import with_budget
 
-    budget = {key: request.chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
-    plain = to_plain(checkpoint.config)
-    config = build_config(merge(plain, {"training": budget}) if any(budget.values()) else plain)
+    config = build_config(with_budget(to_plain(checkpoint.config), request.chosen))
     source = checkpoint.source
     parts = read_parts(request.corpus, config, notice, valid=source["valid"], test=source["test"])
     return make_corpus(parts, config, notice, tokenizer=load_artifact(request.output).tokenizer)

@@ -75,15 +75,13 @@ def _prepare(request: TrainRequest, checkpoint: "Checkpoint | None") -> "tuple[P
     """Read the pairs and settle the configuration, which a checkpoint keeps but for the budget."""
     from seqgen.artifacts import load_artifact
     from seqgen.config import build_config, merge, to_plain
-    from seqgen.training.budget import preset
+    from seqgen.training.budget import preset, with_budget
 
     if checkpoint is None:
         base = merge(DEFAULTS, {} if request.preset == "auto" else preset(request.preset))
         config = build_config(merge(base, {**request.chosen, "task": "translate"}))
         return _load(request.corpus, config, None, valid=request.valid, test=request.test), config
-    budget = {key: request.chosen.get("training", {}).get(key) for key in ("epochs", "minutes")}
-    plain = to_plain(checkpoint.config)
-    config = build_config(merge(plain, {"training": budget} if any(budget.values()) else {}))
+    config = build_config(with_budget(to_plain(checkpoint.config), request.chosen))
     artifact = load_artifact(request.output)
     tokenizers = artifact.tokenizer, artifact.target_tokenizer
     given = {part: checkpoint.source[part] for part in ("valid", "test")}

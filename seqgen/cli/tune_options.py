@@ -17,7 +17,7 @@ Scale = Annotated[
     str | None,
     typer.Option(
         help="No other pitches: key (that of the tune), chromatic, or on its tonic major, minor, dorian, "
-        "mixolydian, phrygian, lydian, locrian, pentatonic, blues."
+        "mixolydian, phrygian, lydian, locrian, pentatonic, blues (the last two by the key's third)."
     ),
 ]
 Range = Annotated[

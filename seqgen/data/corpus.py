@@ -18,6 +18,9 @@ from seqgen.errors import ConfigError, CorpusError
 from seqgen.files import file_hash, replacing
 from seqgen.runtime import cpu_count
 
+NO_MUSIC = "holds no music that seqgen reads"
+"""Why a text, such as a README, is left out of a corpus of music."""
+
 
 @dataclass
 class Corpus:
@@ -160,7 +163,7 @@ def open_corpus(names: Sequence[str], config: CorpusConfig, *, level: str = "aut
 def _keep_music(corpus: Corpus) -> None:
     for source in list(corpus.sources):
         if source.kind not in MUSIC_KINDS:
-            corpus.drop(source, UnreadableError("holds no music that seqgen reads"))
+            corpus.drop(source, UnreadableError(NO_MUSIC))
         elif source.packed:
             corpus.drop(source, UnreadableError("compressed; unpack it to read its music"))
     corpus.require_content(len(corpus.sources))

@@ -52,7 +52,7 @@ class Survey:
     Attributes:
         same: Groups of tunes with the same notes, as positions in `tunes`.
         transposed: Groups with the same notes in different keys.
-        alike: Pairs that share most of their figures, and what share.
+        alike: Groups in which each shares most of its figures with another, and the least such share.
     """
 
     corpus: Corpus
@@ -60,7 +60,7 @@ class Survey:
     tunes: Sequence[Checked]
     same: list[list[int]]
     transposed: list[list[int]]
-    alike: list[tuple[int, int, float]]
+    alike: list[tuple[list[int], float]]
 
     def label(self, index: int) -> str:
         """Return place and title of a tune."""
@@ -104,7 +104,10 @@ class Survey:
             "faults": [{"tune": tune, "faults": told} for tune, told in self.faults()],
             "same": [[self.label(i) for i in group] for group in self.same],
             "transposed": [[self.label(i) for i in group] for group in self.transposed],
-            "alike": [[self.label(a), self.label(b), round(share, 3)] for a, b, share in self.alike],
+            "alike": [
+                {"tunes": [self.label(i) for i in group], "share": round(share, 3)}
+                for group, share in self.alike
+            ],
             "histograms": self.histograms(),
         }
 
@@ -196,8 +199,23 @@ def _groups(marks: Mapping[int, int]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _alike(tunes: Sequence[Checked]) -> list[tuple[int, int, float]]:
-    """Find pairs, likest first, that share at least half of all figures that either has (Jaccard)."""
+def _alike(tunes: Sequence[Checked]) -> list[tuple[list[int], float]]:
+    """Join tunes that share at least half of all figures that either has (Jaccard); the likest first."""
+    group_of: dict[int, list[int]] = {}
+    least: dict[int, float] = {}
+    for a, b, share in _alike_pairs(tunes):
+        one, other = group_of.get(a, [a]), group_of.get(b, [b])
+        if one is not other:
+            one = sorted(one + other)
+            group_of.update(dict.fromkeys(one, one))
+        least[one[0]] = share
+    groups = {group[0]: group for group in group_of.values()}
+    ranked = [(group, least[first]) for first, group in groups.items()]
+    return sorted(ranked, key=lambda found: (-found[1], found[0]))
+
+
+def _alike_pairs(tunes: Sequence[Checked]) -> list[tuple[int, int, float]]:
+    """Find pairs, likest first."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     for index, tune in enumerate(tunes):
         for figure in tune.figures:

@@ -8,8 +8,8 @@ bar.
 from collections.abc import Sequence
 from fractions import Fraction
 
-from seqgen.music.notation import ZERO, Chord, layers, split_chords, symbol_lengths
-from seqgen.music.pieces import Bar, Key, Meter, Piece, Pitch, Tuplet, bar_origins, value_at
+from seqgen.music.notation import VOICE_CLEFS, ZERO, Chord, layers, split_chords, symbol_lengths
+from seqgen.music.pieces import Bar, Key, Meter, Part, Piece, Pitch, Tuplet, bar_origins, value_at
 
 _UNITS = (Fraction(1, 2), Fraction(1, 4), Fraction(1))
 _MODES = {
@@ -41,13 +41,22 @@ def write_tune(piece: Piece, number: int = 1) -> str:
     text.append(f"K:{_key(value_at(piece.keys, ZERO))}")
     for index, ((part, _), line) in enumerate(zip(voices, lines, strict=True), start=1):
         if len(voices) > 1:
-            text.append(f'V:{index} name="{_words(part.name)}"' if part.name else f"V:{index}")
+            text.append(f"V:{index}{_voice(part)}")
         if part.program:
             text.append(f"%%MIDI program {part.program}")
         if part.is_drum:
             text.append("%%MIDI channel 10")
-        text += _Line(piece, unit, with_tempos=index == 1).write(line)
+        # By the standard treble-8 moves notes down an octave, so they are written as many higher.
+        raised = int(len(voices) > 1 and VOICE_CLEFS.get(part.name) == "treble-8")
+        text += _Line(piece, unit, with_tempos=index == 1, raised=raised).write(line)
     return "\n".join(text) + "\n"
+
+
+def _voice(part: Part) -> str:
+    """Return name and clef of a voice."""
+    name = f' name="{_words(part.name)}"' if part.name else ""
+    clef = VOICE_CLEFS.get(part.name)
+    return f"{name} clef={clef}" if clef else name
 
 
 def _words(text: str) -> str:
@@ -100,8 +109,8 @@ def _open_tuplet(tuplet: Tuplet, group: Sequence[Chord], meter: Meter | None) ->
 class _Line:
     """Writes one voice, bar by bar."""
 
-    def __init__(self, piece: Piece, unit: Fraction, *, with_tempos: bool) -> None:
-        self._piece, self._unit = piece, unit
+    def __init__(self, piece: Piece, unit: Fraction, *, with_tempos: bool, raised: int = 0) -> None:
+        self._piece, self._unit, self._raised = piece, unit, raised
         self._changes = [
             (onset, field) for onset, field in _changes(piece) if with_tempos or not field.startswith("Q")
         ]
@@ -216,6 +225,7 @@ class _Line:
         if pitch.alter != usual or pitch.step in self._altered:
             sign = _SIGNS[pitch.alter]
             self._altered.add(pitch.step)
-        if pitch.octave >= 5:
-            return sign + pitch.step.lower() + "'" * (pitch.octave - 5)
-        return sign + pitch.step + "," * (4 - pitch.octave)
+        octave = pitch.octave + self._raised
+        if octave >= 5:
+            return sign + pitch.step.lower() + "'" * (octave - 5)
+        return sign + pitch.step + "," * (4 - octave)

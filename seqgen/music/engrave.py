@@ -36,6 +36,6 @@ def engrave(piece: Piece, *, width_mm: int = WIDE_MM) -> str:
             "pageMarginBottom": 30,
         }
     )
-    toolkit.loadData(write_musicxml(piece))
+    toolkit.loadData(write_musicxml(piece, beams=True))  # Verovio draws what it is told
     svg: str = toolkit.renderToSVG(1)
     return svg[svg.index("<svg") :]

@@ -7,6 +7,8 @@ from fractions import Fraction
 from seqgen.music.pieces import Note, Part, Pitch, Tuplet
 
 ZERO = Fraction(0)
+VOICE_CLEFS = {"Tenor": "treble-8", "Bass": "bass"}
+"""The clefs of parts with these names, as ABC calls them; `treble-8` sounds an octave lower."""
 _DOTS = (Fraction(15, 8), Fraction(7, 4), Fraction(3, 2), Fraction(1))
 _LONGEST_SYMBOL = Fraction(16)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from seqgen.music.notation import ZERO, Chord, layers
+from seqgen.music.notation import VOICE_CLEFS, ZERO, Chord, layers
 from seqgen.music.pieces import Key, Part, Piece, value_at
 from seqgen.music.score_reader import quiet
 from seqgen.music.score_symbols import Symbol, UnwritableError, music21_note, symbols_of
@@ -20,18 +20,22 @@ _NOT_OURS = re.compile(r"\s*<(encoding-date|creator)[^>]*>[^<]*</\1>")
 """The day, and music21 itself as the composer."""
 
 
-def score_text(piece: Piece) -> str:
+def score_text(piece: Piece, *, beams: bool = False) -> str:
     """Return MusicXML of a written piece. The same piece gives the same text.
 
     Where a time cannot be written, as sampled tokens may have it, all are rounded to 1/48 of a quarter.
+
+    Args:
+        piece: The piece.
+        beams: Whether to write beams, which programs that edit scores set themselves.
     """
     try:
-        return _export(piece)
+        return _export(piece, beams)
     except UnwritableError:
-        return _export(snap(piece, Fraction(1, 48)))
+        return _export(snap(piece, Fraction(1, 48)), beams)
 
 
-def _export(piece: Piece) -> str:
+def _export(piece: Piece, beams: bool) -> str:
     from music21 import metadata, stream
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
@@ -39,7 +43,10 @@ def _export(piece: Piece) -> str:
         score = stream.Score()
         score.metadata = metadata.Metadata(title=piece.title or "Untitled")
         for number, part in enumerate(piece.parts, start=1):
-            score.insert(0, _Measures(piece, leads=number == 1).build(part, number))
+            built = _Measures(piece, leads=number == 1).build(part, number)
+            if beams:
+                _beam(built)
+            score.insert(0, built)
         exporter = GeneralObjectExporter(score)
         exporter.makeNotation = False
         text: str = exporter.parse().decode("utf-8")
@@ -61,8 +68,8 @@ class _Measures:
         from music21 import stream
 
         built = stream.Part(id=f"P{number}")
-        built.partName = part.name
-        built.insert(0, _instrument(part, number))
+        built.partName = part.name or self._name(number)
+        built.insert(0, _instrument(part, number, built.partName))
         lines = [symbols_of(line, self._boundaries()) for line in layers(part)]
         measures = []
         for index, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
@@ -72,8 +79,13 @@ class _Measures:
             built.insert(_time(start), measure)
             measures.append(measure)
         self._add_endings(built, measures)
-        _finish(built, measures[0], is_drum=part.is_drum)
+        measures[0].clef = _clef(part, built)
+        built.makeAccidentals(inPlace=True)
         return built
+
+    def _name(self, number: int) -> str:
+        """Call a part without a name: a lone one as the piece, others by their number."""
+        return f"Part {number}" if len(self._piece.parts) > 1 else self._piece.title or "Untitled"
 
     def _boundaries(self) -> list[Fraction]:
         changes = [onset for onset, _ in (*self._piece.keys, *self._piece.meters)]
@@ -162,14 +174,21 @@ def _onset(symbol: Symbol) -> Fraction:
     return symbol.onset
 
 
-def _finish(built: Any, measure: Any, *, is_drum: bool) -> None:
-    """Add what a reader of the page needs besides notes: a clef, accidentals, beams."""
-    from music21 import clef, exceptions21
+def _clef(part: Part, built: Any) -> Any:
+    from music21 import clef
 
-    measure.clef = clef.PercussionClef() if is_drum else clef.bestClef(built, recurse=True)
-    built.makeAccidentals(inPlace=True)
+    if part.is_drum:
+        return clef.PercussionClef()
+    of_voice = {"treble-8": clef.Treble8vbClef, "bass": clef.BassClef}
+    named = VOICE_CLEFS.get(part.name)
+    return of_voice[named]() if named else clef.bestClef(built, recurse=True)
+
+
+def _beam(built: Any) -> None:
+    from music21 import exceptions21
+
     with contextlib.suppress(exceptions21.StreamException):  # there are no beams without a meter
-        built.makeBeams(inPlace=True)
+        built.makeBeams(inPlace=True, setStemDirections=False)
 
 
 def _time(time: Fraction) -> Any:
@@ -186,12 +205,12 @@ def _signature(key: Key | None) -> Any:
     return keys.Key(key.tonic.replace("b", "-"), key.mode)
 
 
-def _instrument(part: Part, number: int) -> Any:
+def _instrument(part: Part, number: int, name: str) -> Any:
     from music21 import instrument
 
     found = instrument.UnpitchedPercussion() if part.is_drum else instrument.Instrument()
     if not part.is_drum:
         found.midiProgram = part.program
     found.partId, found.instrumentId = f"P{number}", f"I{number}"
-    found.partName = found.instrumentName = part.name
+    found.partName = found.instrumentName = name
     return found

@@ -63,11 +63,11 @@ def write_midi(piece: Piece) -> bytes:
     return bytes(score_of_piece(unfold(replace(piece, parts=parts))).dumps_midi())
 
 
-def write_musicxml(piece: Piece) -> str:
-    """Write a piece as MusicXML, which score editors open."""
+def write_musicxml(piece: Piece, *, beams: bool = False) -> str:
+    """Write a piece as MusicXML, which score editors open; they set beams themselves."""
     from seqgen.music.score_writer import score_text
 
-    return score_text(transcribe(piece))
+    return score_text(transcribe(piece), beams=beams)
 
 
 def write_mxl(piece: Piece) -> bytes:

@@ -197,6 +197,7 @@ class Sampler:
         if shortest is None or shortest > config.limit:
             needed = "no" if shortest is None else f"{shortest}"
             raise ConfigError(f"the constraint: {needed} tokens obey it, and --length is {config.length}")
+        self._relative(config)
 
     def read(self, tokens: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Read a stream of documents, each of which ends with EOS, from its beginning.

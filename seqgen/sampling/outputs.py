@@ -6,6 +6,7 @@ numbered tunes. Other music files hold one tune each, so several tunes need seve
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -43,7 +44,11 @@ def choose_format(tokenizer: Tokenizer, wanted: str | None, output: Path | None)
         ConfigError: If the model cannot be written so.
     """
     possible = FORMATS[tokenizer.modality]
-    asked = wanted or (SUFFIXES.get(output.suffix.lower()) if output else None)
+    suffix = output.suffix.lower() if output else ""
+    asked = wanted or SUFFIXES.get(suffix)
+    if asked is None and suffix and possible[0] != "text":  # a text may be called anything
+        known = ", ".join(end for end, form in SUFFIXES.items() if form in possible)
+        raise ConfigError(f"-o {output}: {suffix} files are not written; use one of {known}, or say --format")
     if asked is None or (wanted is None and possible[0] == "text" and asked == "abc"):
         return natural_format(tokenizer)  # a text model may well have learned ABC as text
     for form in possible:
@@ -141,6 +146,26 @@ def make_piece(
         raise ValueError("a text model makes no tunes")
     piece = tokenizer.encoding.decode([*begin, *tokenizer.decode_tokens(tokens), *end])
     return replace(piece, title=title)
+
+
+def title_of(origin: str, name: str) -> str:
+    """Return the title of a tune made from another: `Reel, by fiddle, seed 1`.
+
+    Only the last to have a hand in it is named: of the same tune made once more it is
+    `Reel, by fiddle, seed 2`, and of one that was drawn from nothing `fiddle, seed 2, after fiddle, seed 1`.
+
+    Args:
+        origin: The title of the other; "" if there is none.
+        name: Of what made this one, such as `fiddle, seed 1`.
+    """
+    drawn = _DRAWN.fullmatch(origin)
+    if drawn:
+        return f"{name}, after {drawn[1]}"
+    return f"{_MAKER.sub('', origin)}, by {name}" if origin else name
+
+
+_DRAWN = re.compile(r"([^,]+, (?:seed|beam) \d+)(?:, after .*)?")
+_MAKER = re.compile(r", by [^,]+, (?:seed|beam) \d+$")
 
 
 def numbered(output: Path, number: int) -> Path:

@@ -1,12 +1,15 @@
 """How long to train, how far along a training is, and what size of model suits a corpus."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqgen.config import TrainingConfig
+from seqgen.config import TrainingConfig, merge
 from seqgen.errors import ConfigError
 
 DEFAULT_MINUTES = 3.0
+BUDGETS = ("steps", "epochs", "minutes")
+"""The keys of `training` that a budget can be given by."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -69,14 +72,13 @@ class Budget:
     seconds: float | None
 
     @classmethod
-    def of(cls, *, epochs: float | None, minutes: float | None, steps_per_epoch: int) -> "Budget":
-        """Build a budget from what the user gave; with neither, `DEFAULT_MINUTES`."""
-        if epochs is None and minutes is None:
-            minutes = DEFAULT_MINUTES
-        return cls(
-            steps=None if epochs is None else max(1, round(epochs * steps_per_epoch)),
-            seconds=None if minutes is None else 60 * minutes,
-        )
+    def of(cls, config: TrainingConfig, *, steps_per_epoch: int) -> "Budget":
+        """Build a budget from what the user gave; with nothing, `DEFAULT_MINUTES`."""
+        steps = [] if config.steps is None else [config.steps]
+        if config.epochs is not None:
+            steps.append(max(1, round(config.epochs * steps_per_epoch)))
+        minutes = config.minutes if steps or config.minutes else DEFAULT_MINUTES
+        return cls(steps=min(steps, default=None), seconds=None if minutes is None else 60 * minutes)
 
     def progress(self, step: int, seconds: float) -> float:
         """Return how much of the budget is used, 0 to 1."""
@@ -85,9 +87,17 @@ class Budget:
         return min(1.0, max(by_steps, by_time))
 
 
+def with_budget(plain: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested configuration values with the budget that was chosen, if one was, for their own."""
+    budget = {key: chosen.get("training", {}).get(key) for key in BUDGETS}
+    return merge(plain, {"training": budget} if any(budget.values()) else {})
+
+
 def budget_text(config: TrainingConfig) -> str:
     """Say how long a training lasts, such as "3 minutes"."""
     given = []
+    if config.steps is not None:
+        given.append(f"{config.steps:,} step{'s' * (config.steps != 1)}")
     if config.epochs is not None:
         given.append(f"{config.epochs:g} epoch{'s' * (config.epochs != 1)}")
     if config.minutes is not None:

@@ -1,11 +1,13 @@
 """The model card: what a model is, what it was trained on and how well it does, for people to read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqgen.config import Config, ModelConfig
 from seqgen.training.budget import budget_text
 
+History = Sequence[Mapping[str, Any]]
+"""One record a validation, oldest first."""
 _NAMES = {
     "lstm": "An LSTM",
     "gru": "A GRU",
@@ -16,7 +18,12 @@ _NAMES = {
 
 
 def model_card(
-    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+    name: str,
+    config: Config,
+    source: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    parameters: int,
+    history: History,
 ) -> str:
     """Return the text of a model directory's README.md, in Markdown."""
     model, training = config.model, config.training
@@ -25,7 +32,7 @@ def model_card(
         "",
         f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units"
         f"{''.join(f', {option}' for option in cell_options(model))} ({parameters:,} parameters)",
-        f"over {config.vocab.level} tokens, trained with seqgen for {budget_text(training)}.",
+        f"over {config.vocab.level} tokens, {_training(config, history)}.",
         "",
         f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
         *(f"- Licence of the corpus: {source['licence']}" for _ in [0] if source.get("licence")),
@@ -41,7 +48,12 @@ def model_card(
 
 
 def classifier_card(
-    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+    name: str,
+    config: Config,
+    source: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    parameters: int,
+    history: History,
 ) -> str:
     """Return the text of a classifier's README.md, in Markdown."""
     model, task = config.model, config.classify
@@ -52,8 +64,7 @@ def classifier_card(
         f"# {name}",
         "",
         f"{_NAMES[model.cell]}{layers}{both} ({parameters:,} parameters)",
-        f"over {config.vocab.level} tokens, {task.pool} pooling, trained with seqgen for "
-        f"{budget_text(config.training)}.",
+        f"over {config.vocab.level} tokens, {task.pool} pooling, {_training(config, history)}.",
         "",
         f"- Labels: {', '.join(task.labels)}",
         f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
@@ -75,7 +86,12 @@ def classifier_card(
 
 
 def translation_card(
-    name: str, config: Config, source: Mapping[str, Any], scores: Mapping[str, Any], parameters: int
+    name: str,
+    config: Config,
+    source: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    parameters: int,
+    history: History,
 ) -> str:
     """Return the text of a translation model's README.md, in Markdown."""
     model = config.model
@@ -85,7 +101,7 @@ def translation_card(
         "",
         f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units that reads in {directions},"
         f" and one that writes ({parameters:,} parameters),",
-        f"attention: {config.translate.attention}. Trained with seqgen for {budget_text(config.training)}.",
+        f"attention: {config.translate.attention}, {_training(config, history)}.",
         "",
         f"- Pairs: {', '.join(source.get('corpus', [])) or 'unknown'}",
         f"- Seed: {config.training.seed}",
@@ -101,6 +117,24 @@ def translation_card(
             lines[-1] += f", BLEU {valid['bleu']:.1f}, chrF {valid['chrf']:.1f}"
             lines += ["", *(f"    {signature}" for signature in valid["signatures"].values())]
     return "\n".join(lines) + "\n"
+
+
+def _training(config: Config, history: History) -> str:
+    """Say how long a model was trained, and of which moment its weights are."""
+    most = "at most " if config.training.patience is not None else ""
+    text = f"trained with seqgen for {most}{budget_text(config.training)}"
+    if not history:
+        return text
+    best = min(history, key=_cost)
+    return f"{text};\nits weights are those of epoch {best['epoch']:.3g}, the best that was measured"
+
+
+def _cost(record: Mapping[str, Any]) -> float:
+    """Return what the best weights have least of, at a validation."""
+    if "merit" in record:
+        return -float(record["merit"])
+    validated = record["valid_loss_nats"]
+    return float(record["train_loss_nats"] if validated is None else validated)
 
 
 def cell_options(model: ModelConfig) -> list[str]:

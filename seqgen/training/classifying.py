@@ -86,7 +86,8 @@ class Classification:
     def write(self, path: Path, *, history: list[dict[str, Any]], scores: Mapping[str, Any]) -> None:
         """Write the model as it stands."""
         named = self.model.named_parameters()
-        card = classifier_card(path.name, self.config, self.source, scores, self.model.parameter_count())
+        parameters = self.model.parameter_count()
+        card = classifier_card(path.name, self.config, self.source, scores, parameters, history)
         write_artifact(
             path,
             config=self.config,

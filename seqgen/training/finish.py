@@ -30,15 +30,16 @@ def finish(index: Corpus, path: Path, *, device: str = "auto") -> Score | None:
         units=units_of(index.counts("valid")),
     )
     scores = {**artifact.scores, "valid": score.record(), **_rounding(artifact, index)}
+    history, parameters = artifact.history(), model.parameter_count()
     write_artifact(
         path,
         config=artifact.config,
         weights=artifact.weights(),
         tokenizer=artifact.tokenizer,
-        history=artifact.history(),
+        history=history,
         source=artifact.source,
         scores=scores,
-        card=model_card(path.name, artifact.config, artifact.source, scores, model.parameter_count()),
+        card=model_card(path.name, artifact.config, artifact.source, scores, parameters, history),
     )
     return score
 

@@ -17,7 +17,6 @@ from seqgen.artifacts import Checkpoint, write_artifact
 from seqgen.config import Config
 from seqgen.data.batches import Integers, TrainingBatches
 from seqgen.data.tokenizers import Tokenizer
-from seqgen.errors import ConfigError
 from seqgen.evaluation import Score, evaluate
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.encoders import State
@@ -25,6 +24,7 @@ from seqgen.networks.tasks import LanguageModel, activation_penalties
 from seqgen.networks.unrolled import saturated_share
 from seqgen.runtime import choose_device, prepare_torch
 from seqgen.training.card import model_card
+from seqgen.training.checks import check_settings
 from seqgen.training.optim import clip_gradients, set_rate
 from seqgen.training.schedules import rate_factor
 from seqgen.training.step import Step
@@ -81,10 +81,7 @@ def train(
         trainer.good = trainer.snapshot()
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    try:
-        yield from trainer.steps()
-    finally:
-        trainer.save()
+    yield from trainer.run()
 
 
 class Trainer(BaseTrainer):
@@ -100,8 +97,7 @@ class Trainer(BaseTrainer):
         self.precision = choose_precision(self.device, settings.precision)
         prepare_torch(settings.seed)
         vocab_size = len(index.tokenizer.tokens)
-        if settings.temporal_regularization and config.model.dropout and not config.model.locked_dropout:
-            raise ConfigError("--tar compares steps, which free dropout makes differ: add --locked-dropout")
+        check_settings(config)
         self.config = config
         self.model = LanguageModel(config.model, vocab_size).to(self.device)
         self.tokens = index.tokens("train")
@@ -220,7 +216,12 @@ class Trainer(BaseTrainer):
                 source=self.source,
                 scores=scores,
                 card=model_card(
-                    self.path.name, self.config, self.source, scores, self.model.parameter_count()
+                    self.path.name,
+                    self.config,
+                    self.source,
+                    scores,
+                    self.model.parameter_count(),
+                    self.history,
                 ),
             )
 

@@ -34,6 +34,11 @@ def process_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def least_memory() -> int:
+    """Return the bytes that this process will have at its peak if it trains anything at all on a CPU."""
+    return process_bytes() + int(_LIBRARIES)
+
+
 def memory_needed(config: Config, *, vocab_size: int, rows: int, steps: int) -> int:
     """Return the bytes that this process will have at its peak if it trains on a CPU.
 

@@ -146,7 +146,7 @@ def learn(model: Answers, task: MemoryTask, settings: TrainingConfig, span: tupl
         settings: Optimiser, rate, batch size, seed and budget; an epoch is one step.
         span: The shortest and the longest distance.
     """
-    budget = Budget.of(epochs=settings.epochs, minutes=settings.minutes, steps_per_epoch=1)
+    budget = Budget.of(settings, steps_per_epoch=1)
     optimizer, began, step, enough = make_optimizer(model, settings), time.perf_counter(), 0, 0
     while enough < _ENOUGH_STEPS:
         progress = budget.progress(step, time.perf_counter() - began)

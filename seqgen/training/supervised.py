@@ -93,10 +93,7 @@ def train_supervised(
     trainer = SupervisedTrainer(objective, config, path=path, source=source)
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    try:
-        yield from trainer.steps()
-    finally:
-        trainer.save()
+    yield from trainer.run()
 
 
 class SupervisedTrainer(BaseTrainer):

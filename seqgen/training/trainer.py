@@ -82,9 +82,7 @@ class BaseTrainer(ABC):
         self.average = WeightAverage(model, averaging_rule(settings))
         self.watch = LossWatch(outcomes)
         self.batches = self._batches_of(epoch=0)
-        self.budget = Budget.of(
-            epochs=settings.epochs, minutes=settings.minutes, steps_per_epoch=len(self.batches)
-        )
+        self.budget = Budget.of(settings, steps_per_epoch=len(self.batches))
         self.state = self._first_state()
         self.step = 0
         self.seconds = 0.0
@@ -130,6 +128,18 @@ class BaseTrainer(ABC):
     def _remarks(self, cost: float) -> dict[str, Any]:
         """Return what the history keeps of a validation, whose cost is to be as small as possible."""
         return {}
+
+    def run(self) -> Iterator[Step]:
+        """Take all steps, and leave a checkpoint at the end or where the caller stops.
+
+        A training that fails writes nothing more: the folder stays as its last validation left it.
+        """
+        try:
+            yield from self.steps()
+        except (GeneratorExit, KeyboardInterrupt):
+            self.save()
+            raise
+        self.save()
 
     def steps(self) -> Iterator[Step]:
         """Train until the budget is used up or the score stops improving."""

@@ -67,7 +67,7 @@ class TranslationObjective:
 
     def write(self, path: Path, *, history: list[dict[str, Any]], scores: Mapping[str, Any]) -> None:
         """Write the model as it stands as an artifact."""
-        own = self.corpus.target_tokenizer
+        own, parameters = self.corpus.target_tokenizer, self.model.parameter_count()
         write_artifact(
             path,
             config=self.config,
@@ -77,7 +77,7 @@ class TranslationObjective:
             history=history,
             source=self.source,
             scores=scores,
-            card=translation_card(path.name, self.config, self.source, scores, self.model.parameter_count()),
+            card=translation_card(path.name, self.config, self.source, scores, parameters, history),
         )
 
 
@@ -107,16 +107,16 @@ def finish_translation(corpus: PairCorpus, path: Path, *, device: str = "auto") 
     valid = {**artifact.scores["valid"], **score.record(), "beam": search.beam}
     scores = {**artifact.scores, "valid": valid}
     parameters = translator.model.parameter_count()
-    own = artifact.target_tokenizer
+    own, history = artifact.target_tokenizer, artifact.history()
     write_artifact(
         path,
         config=artifact.config,
         weights=artifact.weights(),
         tokenizer=artifact.tokenizer,
         target_tokenizer=None if own is artifact.tokenizer else own,
-        history=artifact.history(),
+        history=history,
         source=artifact.source,
         scores=scores,
-        card=translation_card(path.name, artifact.config, artifact.source, scores, parameters),
+        card=translation_card(path.name, artifact.config, artifact.source, scores, parameters, history),
     )
     return valid

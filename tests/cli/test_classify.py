@@ -221,7 +221,7 @@ def test_a_classifier_starts_from_a_language_model(reviews, tmp_path, capsys):
     assert (after["embedding.weight"][2:known] == before["embedding.weight"][2:]).all()
     assert (after["reader.encoder.0.weight_hh"] == before["encoder.0.weight_hh"]).all()
     assert train(reviews, tmp_path / "n", *options, "--hidden-size", "9") == 1
-    assert "model.hidden_size = 9: the weights of" in capsys.readouterr().err
+    assert "--hidden-size 9: the weights of" in capsys.readouterr().err
     vectors = ["--vectors-only", "--hidden-size", "9", "--cell", "gru", "--learning-rate", "1e-9"]
     assert train(reviews, tmp_path / "n", *options, *vectors) == 0
     found = load_artifact(tmp_path / "n").weights()["embedding.weight"]
@@ -251,7 +251,7 @@ def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys):
         (["--cell", "bow", "--pool", "last"], "a bag of words has no last token"),
         (["--cell", "bow", "--layers", "2"], "is the mean of vectors and has none"),
         (["--vectors-only"], "there are none without --init-from"),
-        (["--tied"], "model.tied is about predicting tokens"),
+        (["--tied"], "--tied is about predicting tokens"),
         (["--label-column", "mood"], "no column mood for --label-column"),
         (["--level", "note"], "classifiers read text"),
         (["--valid", "nowhere.tsv"], "nowhere.tsv: no such file or folder"),

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -53,11 +54,36 @@ def test_the_same_tune_is_found_in_its_key_in_another_and_changed(capsys):
     found = record(capsys)
     assert found["same"] == [["book.abc:1 Tune 1", "book.abc:8 Tune 2"]]
     assert found["transposed"] == [["book.abc:1 Tune 1", "book.abc:15 Tune 3"]]
-    assert {tuple(pair[:2]) for pair in found["alike"]} == {
-        ("book.abc:1 Tune 1", "book.abc:22 Tune 4"),
-        ("book.abc:8 Tune 2", "book.abc:22 Tune 4"),
-        ("book.abc:15 Tune 3", "book.abc:22 Tune 4"),
-    }
+    (alike,) = found["alike"]
+    places = ("book.abc:1", "book.abc:8", "book.abc:15", "book.abc:22")
+    assert alike["tunes"] == [f"{place} Tune {number}" for number, place in enumerate(places, 1)]
+    assert 0.5 <= alike["share"] < 1
+
+
+def test_tunes_that_are_not_alike_are_in_groups_of_their_own(tmp_path, capsys):
+    changed = OTHER.replace("e2 a2 a2 z2", "e2 a2 a4")
+    music = [tune(k, m) for k, m in enumerate((REEL, OTHER, CHANGED, changed), 1)]
+    (tmp_path / "book.abc").write_text("".join(music))
+    groups = [[label.split()[-1] for label in group["tunes"]] for group in record(capsys)["alike"]]
+    assert sorted(groups) == [["1", "3"], ["2", "4"]]
+
+
+def test_a_folder_is_named_once_and_what_is_no_music_in_one_line(tmp_path, capsys):
+    folder = tmp_path / "collection"
+    (folder / "more").mkdir(parents=True)
+    (tmp_path / "book.abc").rename(folder / "book.abc")
+    (folder / "more" / "reel.abc").write_text(tune(1, OTHER, key="Am"))
+    (folder / "more" / "jig.abc").write_text(tune(1, "| D4 E4 | F4 G4 |]\n"))
+    for name in ("PROVENANCE.md", "README"):
+        (folder / name).write_text("Where these tunes are from.\n")
+    assert run(["doctor", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert out.count(str(folder)) == 1
+    assert f"\nplaces are those in {folder}\n" in out
+    lines = out.splitlines()
+    assert "  book.abc: line 48: the number 7 belongs to no note" in lines
+    assert "  PROVENANCE.md, README" in lines
+    assert f"  book.abc:29 Tune 5 = more{os.sep}reel.abc:1 Tune 1" in lines
 
 
 def test_histograms_count_every_tune_once(capsys):
@@ -105,6 +131,13 @@ def test_what_looks_wrong_in_a_text_is_named_with_its_line(letter, capsys):
     assert found["repeated"] == [
         {"place": "letter.txt:1", "text": "Dear Anna, how are you today?", "times": 2}
     ]
+
+
+def test_places_in_a_folder_of_texts_are_told_without_it(letter, tmp_path, capsys):
+    assert run(["doctor", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count(str(tmp_path)) == 1
+    assert "  2 x  letter.txt:1: Dear Anna, how are you today?" in out.splitlines()
 
 
 def test_rows_of_a_table_are_documents_and_lines_of_a_text(tmp_path, capsys):

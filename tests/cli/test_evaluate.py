@@ -1,9 +1,14 @@
 import json
+from dataclasses import fields, replace
 
 import pytest
 
 from seqgen.artifacts import load_artifact
+from seqgen.cli.adapting import AdaptOptions, switched_off
 from seqgen.cli.app import run
+from seqgen.evaluation.adapt import Adaptation
+from seqgen.evaluation.cache import CacheConfig
+from seqgen.evaluation.dynamic import DynamicConfig
 from tests.corpora import sentences
 
 SMALL = [
@@ -73,6 +78,22 @@ def test_the_table_names_method_hyper_parameters_and_what_tuned_them(home, capsy
     assert table["tuned on"].strip().endswith("tokens of valid")
     assert "nats per token, carried" in table
     assert "--part test gives the fair score" in err
+
+
+def test_what_tuning_switches_off_is_told_unless_it_was_asked_for():
+    off = Adaptation(
+        cache=CacheConfig(size=9, theta=0.5, mix=0.0), dynamic=DynamicConfig(rate=0.0, decay=0.0)
+    )
+    given = {field.name: None for field in fields(AdaptOptions)} | {"cache": 9, "dynamic": True}
+    told = switched_off(off, AdaptOptions(**given))
+    assert [line.split(":")[0] for line in told] == [
+        "tuning has switched the cache off (lambda 0)",
+        "tuning has switched learning off (rate 0)",
+    ]
+    asked = AdaptOptions(**given | {"cache_lambda": 0.0, "dynamic_rate": 0.0})
+    assert switched_off(off, asked) == []
+    assert switched_off(replace(off, cache=CacheConfig(size=9, theta=0.5, mix=0.1)), asked) == []
+    assert switched_off(None, asked) == []
 
 
 def test_another_corpus_is_scored_with_what_the_models_own_tuned(home, capsys):

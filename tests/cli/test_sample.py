@@ -367,6 +367,13 @@ def test_what_makes_no_sense_for_music_is_one_line_and_exit_1(player, sample, ar
     assert err.startswith(f"seqgen: error: {message}")
 
 
+@pytest.mark.parametrize("arguments", [["--temperature", "pich=1.1"], ["--stop", "x"], ["--bars", "900"]])
+def test_what_makes_no_sense_is_told_before_the_seed(player, sample, arguments):
+    code, _, err = sample(player, *arguments)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("seqgen: error: ")
+
+
 def test_a_tune_that_was_cut_is_written_and_told(player, sample):
     code, out, err = sample(player, "--any", "--seed", 1, "--length", 6)
     assert code == 0

@@ -9,6 +9,7 @@ import pytest
 
 from seqgen.artifacts import load_artifact, load_checkpoint
 from seqgen.cli.app import run
+from seqgen.training.memory import least_memory
 from tests.corpora import sentences
 
 SMALL = [
@@ -45,6 +46,7 @@ def test_training_tells_its_plan_and_its_score_on_stderr(text, tmp_path, capsys)
     assert train(text, tmp_path / "m", "--epochs", "1") == 0
     out, err = capsys.readouterr()
     assert out == ""
+    assert "not planned: the hidden size is given; a preset by the size of the corpus fills" in err
     assert re.search(r"tiny preset: gru 2 x 16", err)
     assert re.search(r"m is ready: validation \d\.\d+ nats per token \(carried\), .* bits per char", err)
 
@@ -67,12 +69,40 @@ def test_an_optimizer_brings_the_settings_that_suit_it_and_flags_override_them(t
     assert "sgd with a learning rate of 20, plateau; 3 validations" in capsys.readouterr().err
 
 
-def test_a_training_that_falls_apart_says_so_and_leaves_a_model(text, tmp_path, capsys):
-    assert train(text, tmp_path / "m", "--epochs", "1", "--learning-rate", "1e6") == 1
+HOPELESS = ["--epochs", "1", "--learning-rate", "1e6", "--set", "training.validations=1"]
+
+
+def test_a_training_that_falls_apart_says_so_and_leaves_nothing(text, tmp_path, capsys):
+    assert train(text, tmp_path / "m", *HOPELESS) == 1
     err = capsys.readouterr().err
     assert "error: " in err.splitlines()[-1]
     assert "lower --learning-rate" in err.splitlines()[-1]
-    assert load_artifact(tmp_path / "m").weights()
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_training_that_falls_apart_leaves_the_model_that_it_was_to_replace(text, tmp_path):
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    files = sorted((tmp_path / "m").rglob("*"))
+    before = [path.read_bytes() for path in files if path.is_file()]
+    assert train(text, tmp_path / "m", *HOPELESS, "--overwrite") == 1
+    assert sorted((tmp_path / "m").rglob("*")) == files
+    assert [path.read_bytes() for path in files if path.is_file()] == before
+
+
+def test_a_resumed_training_that_falls_apart_can_be_resumed_again(text, tmp_path, monkeypatch):
+    from seqgen.networks.tasks import LanguageModel
+
+    assert train(text, tmp_path / "m", "--epochs", "1") == 0
+    again = ["train", str(text), "-o", str(tmp_path / "m"), "--resume", "--epochs", "2"]
+    with monkeypatch.context() as broken:
+        broken.setattr(LanguageModel, "mean_loss", _nan_of(LanguageModel.mean_loss))
+        assert run(again) == 1
+    assert load_artifact(tmp_path / "m").scores["valid"]["protocol"] == "carried"
+    assert run(again) == 0
+
+
+def _nan_of(mean_loss):
+    return lambda *arguments, **options: mean_loss(*arguments, **options) * float("nan")
 
 
 def test_a_model_is_not_overwritten_unless_asked(text, tmp_path, capsys):
@@ -98,7 +128,7 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
     first = load_checkpoint(tmp_path / "m").progress["step"]
     code = run(["train", str(text), "-o", str(tmp_path / "m"), "--resume", "--epochs", "2", "--layers", "5"])
     assert code == 0
-    assert "only --epochs and --minutes can be new" in capsys.readouterr().err
+    assert "only --steps, --epochs and --minutes can be new" in capsys.readouterr().err
     assert load_checkpoint(tmp_path / "m").progress["step"] == 2 * first
     assert load_artifact(tmp_path / "m").config.model.layers == 2
 
@@ -107,21 +137,79 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
     ("options", "message"),
     [
         (["--set", "model.hiden_size=3"], "did you mean model.hidden_size?"),
-        (["--cell", "transformer"], "options: model.cell = 'transformer'"),
+        (["--cell", "transformer"], "--cell transformer: input should be 'lstm', 'gru'"),
+        (["--ar", "-0.5"], "--ar -0.5: input should be greater than or equal to 0"),
+        (["--set", "model.cell=transformer"], "--set: model.cell = 'transformer': input should be"),
         (["--split", "90/20"], "expected three shares train/valid/test"),
         (["--preset", "huge"], "choose tiny, small, medium, large or auto"),
         (["--config", "absent.yaml"], "absent.yaml: No such file or directory"),
         (["--resume"], "no checkpoint to resume from"),
-        (["--optimizer", "adam"], "options: training.optimizer = 'adam'"),
+        (["--optimizer", "adam"], "--optimizer adam: input should be"),
         (["--optimizer", "nt-asgd", "--average", "ema"], "nt-asgd averages by itself"),
-        (["--memory", "0.01", "--epochs", "1"], "--memory 0.01: this model takes"),
+        (["--steps", "0"], "--steps 0: input should be greater than 0"),
+        (["--memory", "0.01", "--epochs", "1"], "--memory 0.01: torch alone takes"),
+        (
+            ["--tar", "1", "--epochs", "1"],
+            "--tar compares steps, which free dropout makes differ: add --lock",
+        ),
+        (["--tied", "--softmax", "adaptive"], "--tied shares one matrix, an adaptive softmax has several"),
+        (["--tied", "--embedding", "one-hot"], "--tied shares a learned embedding, a one-hot one has no"),
+        (["--bidirectional"], "predicts the next token, which the layers that read from the end"),
+        (["--cell", "bow", "--layer-norm"], "--layer-norm is for lstm, gru and rnn: bow has no recurrence"),
+        (["--set", "model.cutoffs=[3]"], "model.cutoffs is for --softmax adaptive; set that"),
     ],
 )
-def test_bad_options_are_one_line_and_leave_nothing(text, tmp_path, capsys, options, message):
+def test_bad_options_are_one_line_before_all_others_and_leave_nothing(
+    text, tmp_path, capsys, options, message
+):
     assert train(text, tmp_path / "m", *options) == 1
-    err = capsys.readouterr().err
-    (line,) = [line for line in err.splitlines() if "error" in line]
+    (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+    assert not (tmp_path / "m").exists()
+
+
+def test_too_little_memory_for_the_model_is_told_before_the_plan(text, tmp_path, capsys):
+    gigabytes = str(least_memory() / 1e9 + 0.05)
+    wide = ["--hidden-size", "2048", "--memory", gigabytes, "--epochs", "1", "--device", "cpu"]
+    assert run(["train", str(text), "-o", str(tmp_path / "m"), *wide]) == 1
+    assert re.search(r"--memory [\d.]+: this model takes .* choose a smaller", capsys.readouterr().err)
+
+
+def test_a_key_of_a_file_is_called_as_it_is_there(text, tmp_path, capsys):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {tied: true}\n")
+    assert train(text, tmp_path / "m", "--config", str(file), "--softmax", "adaptive") == 1
+    assert "model.tied shares one matrix" in capsys.readouterr().err
+    file.write_text("model: {cell: none}\n")
+    assert train(text, tmp_path / "m", "--config", str(file)) == 1
+    assert "run.yaml: model.cell = 'none': input should be" in capsys.readouterr().err
+
+
+def test_every_flag_of_a_setting_reaches_its_key(text, tmp_path):
+    options = [
+        "--steps",
+        "3",
+        "--weight-decay",
+        "0.25",
+        "--ar",
+        "0.5",
+        "--free-dropout",
+        "--split",
+        "80/10/10",
+    ]
+    assert train(text, tmp_path / "m", *options) == 0
+    config = load_artifact(tmp_path / "m").config
+    training = config.training
+    assert (training.steps, training.weight_decay, training.activation_regularization) == (3, 0.25, 0.5)
+    assert (config.model.locked_dropout, config.index.split) == (False, (80, 10, 10))
+    assert load_checkpoint(tmp_path / "m").progress["step"] == 3
+    assert "for 3 steps" in (tmp_path / "m" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("options", [["--parts", "all"], ["--notes", "auto"], ["--set", "vocab.merges=0"]])
+def test_what_is_about_notes_is_refused_for_text_even_if_it_changed_nothing(text, tmp_path, capsys, options):
+    assert train(text, tmp_path / "m", *options) == 1
+    assert "is for corpora of music, and this one is read as text" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "m").exists()
 
 
@@ -212,24 +300,14 @@ def test_output_layers_are_chosen_by_flags(text, tmp_path, flags, stored):
     assert run(["sample", str(tmp_path / "m"), "--length", "5"]) == 0
 
 
-def test_output_layers_that_exclude_each_other_are_refused(text, tmp_path, capsys):
-    assert train(text, tmp_path / "m", "--tied", "--softmax", "adaptive") == 1
-    assert "set only one" in capsys.readouterr().err
-
-
-def test_a_bidirectional_language_model_is_refused_with_the_reason(text, tmp_path, capsys):
-    assert train(text, tmp_path / "m", "--bidirectional", "--epochs", "1") == 1
-    assert "predicts the next token, which the layers that read from the end" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--pool", "max"], "classify.pool is of no effect on --task lm; it is for --task classify"),
+        (["--pool", "max"], "--pool is of no effect on --task lm; it is for --task classify"),
         (["--valid", "x.tsv"], "--valid and --test are for --task classify and translate; use --split here"),
-        (["--task", "label"], "task = 'label': input should be 'lm', 'classify' or 'translate'"),
-        (["--task", "classify", "--transpose", "all"], "corpus.transpose is of no effect on --task classify"),
-        (["--task", "translate", "--notes", "remi"], "vocab.notes is of no effect on --task translate"),
+        (["--task", "label"], "--task label: input should be 'lm', 'classify' or 'translate'"),
+        (["--task", "classify", "--transpose", "all"], "--transpose is of no effect on --task classify"),
+        (["--task", "translate", "--notes", "remi"], "--notes is of no effect on --task translate"),
     ],
 )
 def test_settings_of_another_task_are_refused(text, tmp_path, capsys, options, message):

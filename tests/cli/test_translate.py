@@ -248,7 +248,7 @@ def test_a_language_model_is_not_a_translator(tmp_path, monkeypatch, capsys):
         ("a\tb\nc\n", [], "line 2: 1 column; a pair is a source, a TAB and its target"),
         (MANY, ["--cell", "bow"], "a translator needs a recurrent state; use lstm, gru, rnn"),
         (MANY, ["--memory", "1"], "--memory is of no effect on --task translate"),
-        (MANY, ["--pool", "max"], "classify.pool is of no effect on --task translate"),
+        (MANY, ["--pool", "max"], "--pool is of no effect on --task translate"),
         (MANY, ["--level", "note"], "translation is of text"),
     ],
 )

@@ -114,6 +114,38 @@ def test_a_duration_is_a_sum_of_signs(duration, signs):
     assert symbol_lengths(duration) == signs
 
 
+@pytest.fixture
+def choir() -> Piece:
+    voices = {"Soprano": "c4 d4", "Alto": "E4 G4", "Tenor": "C2 G,2 ^A4", "Bass": "A,,4 B,4"}
+    text = "".join(f'V:{k} name="{name}"\n{music}|]\n' for k, (name, music) in enumerate(voices.items(), 1))
+    return replace(read(HEADER + text), omitted=())
+
+
+def test_tenor_and_bass_have_their_clefs_and_their_pitches(choir):
+    text = write_abc([choir])
+    assert [line for line in text.splitlines() if line.startswith("V:")] == [
+        'V:1 name="Soprano"',
+        'V:2 name="Alto"',
+        'V:3 name="Tenor" clef=treble-8',
+        'V:4 name="Bass" clef=bass',
+    ]
+    assert read(text) == choir
+
+
+def test_symusic_reads_the_same_pitches_below_those_clefs(choir, tmp_path):
+    from symusic import Score
+
+    path = tmp_path / "choir.abc"
+    path.write_text(write_abc([choir]))
+    wanted = [[note.pitch.midi for note in part.notes] for part in choir.parts]
+    assert [[note.pitch for note in track.notes] for track in Score(path).tracks] == wanted
+
+
+def test_a_tenor_alone_has_no_clef_and_its_own_octave(choir):
+    alone = replace(choir, parts=choir.parts[2:3])
+    assert write_abc([alone]).splitlines()[-1] == "CG, ^A2 |]"
+
+
 def test_music21_reads_the_same_pitches_and_durations():
     from music21 import converter
 

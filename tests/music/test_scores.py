@@ -1,5 +1,6 @@
 """MusicXML out and in, by way of music21."""
 
+import re
 import warnings
 from dataclasses import replace
 from fractions import Fraction
@@ -87,6 +88,49 @@ def test_the_same_piece_gives_the_same_text():
 
 def test_a_piece_without_notes_is_still_a_score():
     assert "<score-partwise" in write_musicxml(Piece(parts=(Part(()),)))
+
+
+def test_beams_and_stems_are_left_to_the_reader_but_for_engraving():
+    piece = read(HEADER + "A2|defg a2fd|e8|]")
+    text = write_musicxml(piece)
+    assert "<beam" not in text
+    assert "<stem" not in text
+    assert text.count("<measure ") == 3
+    assert "<beam" in write_musicxml(piece, beams=True)
+
+
+def test_every_part_has_a_name():
+    def names(piece):
+        return re.findall("<part-name>(.*)</part-name>", write_musicxml(piece))
+
+    alone = read(HEADER + "d8|")
+    assert names(alone) == ["Tune"]
+    assert names(replace(alone, title="")) == ["Untitled"]
+    assert names(read(HEADER + 'V:1 name="Flute"\nd8|\nV:2\na8|')) == ["Flute", "Part 2"]
+
+
+def choir() -> Piece:
+    """A chord of four voices, the tenor above the bass's and the alto's place on the page."""
+    names = ("Soprano", "Alto", "Tenor", "Bass")
+    return Piece(
+        title="Choir",
+        parts=tuple(
+            Part((Note(Fraction(0), Fraction(2), parse_pitch(pitch)),), name)
+            for name, pitch in zip(names, ("C5", "E4", "G#4", "A2"), strict=True)
+        ),
+        bars=(Bar(Fraction(2)),),
+    )
+
+
+def test_tenor_and_bass_have_their_clefs_and_their_pitches(tmp_path):
+    piece = choir()
+    path = tmp_path / "choir.musicxml"
+    path.write_text(write_musicxml(piece), encoding="utf-8")
+    found = re.findall(r"<sign>(.)</sign>\s*<line>(\d)</line>\s*(<clef-octave-change>-1)?", path.read_text())
+    assert found == [("G", "2", ""), ("G", "2", ""), ("G", "2", "<clef-octave-change>-1"), ("F", "4", "")]
+    assert [part.notes[0].pitch for part in read_score(path).parts] == [
+        part.notes[0].pitch for part in piece.parts
+    ]
 
 
 KERN = "**kern\n*clefG2\n*k[f#]\n*M3/4\n=1\n4g\n8a\n8b\n4cc\n=2\n2.dd\n==\n*-\n"

@@ -11,6 +11,7 @@ from seqgen.sampling.outputs import (
     make_piece,
     numbered,
     text_pieces,
+    title_of,
     tokens_line,
 )
 from seqgen.sampling.stops import Drawn
@@ -35,6 +36,8 @@ REMI = note_tokenizer([abc_piece(TUNE)], "remi")
         (MELODY, None, "x.wav", "wav"),
         (MELODY, "png", "x.wav", "png"),
         (MELODY, "json", "x.mid", "json"),
+        (MELODY, "abc", "x.pdf", "abc"),
+        (MELODY, None, "x", "abc"),
         (REMI, None, None, "midi"),
         (REMI, None, "x.abc", "abc"),
     ],
@@ -48,6 +51,10 @@ def test_a_form_the_model_cannot_take_is_refused():
         choose_format(MELODY, "text", None)
     with pytest.raises(ConfigError, match=r"-o x\.mid: this model makes text"):
         choose_format(TEXT, None, Path("x.mid"))
+    with pytest.raises(
+        ConfigError, match=r"-o x\.PDF: \.pdf files are not written; use one of \.abc, \.mid, "
+    ):
+        choose_format(MELODY, None, Path("x.PDF"))
 
 
 def pieces(*texts, prompt="", documents="files"):
@@ -112,3 +119,11 @@ def test_a_tune_begins_with_its_prompt_whether_the_model_knows_it_or_not():
 
 def test_one_of_several_files_is_numbered():
     assert numbered(Path("a/tune.mid"), 3) == Path("a/tune-3.mid")
+
+
+def test_a_title_names_the_last_maker_alone():
+    assert title_of("", "fiddle, seed 2") == "fiddle, seed 2"
+    assert title_of("Reel, the old one", "fiddle, seed 2") == "Reel, the old one, by fiddle, seed 2"
+    assert title_of("Reel, by fiddle, seed 1", "fiddle, seed 2") == "Reel, by fiddle, seed 2"
+    assert title_of("fiddle, seed 1", "jig, beam 3") == "jig, beam 3, after fiddle, seed 1"
+    assert title_of("jig, beam 3, after fiddle, seed 1", "a, seed 5") == "a, seed 5, after jig, beam 3"

@@ -9,23 +9,43 @@ from seqgen.training.budget import (
     preset,
     preset_for,
     suited_to,
+    with_budget,
 )
 
 
+def training(**budget):
+    return build_config({"training": budget}).training
+
+
 def test_a_budget_ends_at_whichever_comes_first():
-    budget = Budget.of(epochs=2, minutes=1, steps_per_epoch=50)
+    budget = Budget.of(training(epochs=2, minutes=1), steps_per_epoch=50)
     assert budget.progress(50, 6) == 0.5
     assert budget.progress(10, 45) == 0.75
     assert budget.progress(100, 1) == 1
 
 
 def test_without_a_budget_training_lasts_some_minutes():
-    budget = Budget.of(epochs=None, minutes=None, steps_per_epoch=50)
+    budget = Budget.of(training(), steps_per_epoch=50)
     assert budget.steps is None
     assert budget.seconds == 180
     assert budget_text(build_config({}).training) == "3 minutes"
-    one = build_config({"training": {"epochs": 1, "minutes": 1}}).training
-    assert budget_text(one) == "1 epoch or 1 minute"
+    assert budget_text(training(epochs=1, minutes=1)) == "1 epoch or 1 minute"
+
+
+def test_a_budget_can_be_steps():
+    budget = Budget.of(training(steps=40), steps_per_epoch=7)
+    assert (budget.steps, budget.seconds) == (40, None)
+    assert budget.progress(10, 1e6) == 0.25
+    assert Budget.of(training(steps=40, epochs=2), steps_per_epoch=7).steps == 14
+    assert budget_text(training(steps=1200)) == "1,200 steps"
+    assert budget_text(training(steps=1)) == "1 step"
+
+
+def test_a_budget_that_is_chosen_replaces_another_of_any_kind():
+    plain = {"training": {"steps": None, "epochs": 2.0, "minutes": 1.0, "bptt": 30}}
+    chosen = {"training": {"steps": 9, "bptt": 50}}
+    assert with_budget(plain, chosen)["training"] == {"steps": 9, "epochs": None, "minutes": None, "bptt": 30}
+    assert with_budget(plain, {"model": {"layers": 3}}) == plain
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -235,14 +235,28 @@ def test_a_checkpoint_of_another_corpus_is_refused(corpus, tmp_path):
 
 @pytest.mark.parametrize("training", [{}, {"average": "ema"}, {"optimizer": "sgd"}])
 @pytest.mark.parametrize("learning_rate", [1e6, 1e30])
-def test_a_hopeless_rate_is_one_line_with_advice_and_leaves_a_whole_model(
+def test_a_hopeless_rate_is_one_line_with_advice_and_leaves_nothing(
     corpus, tmp_path, learning_rate, training
 ):
-    config = settings(learning_rate=learning_rate, warmup_steps=0, clip_norm=1e30, **training)
+    config = settings(learning_rate=learning_rate, warmup_steps=0, clip_norm=1e30, validations=1, **training)
     with pytest.raises(ConfigError, match=r"halved 3 times; .* lower --learning-rate"):
         run(corpus, tmp_path / "m", config)
-    for arrays in (load_checkpoint(tmp_path / "m").tensors, load_artifact(tmp_path / "m").weights()):
-        assert all(np.isfinite(array).all() for array in arrays.values())
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_was_validated_before_a_training_fell_apart_stays(corpus, tmp_path, monkeypatch):
+    real, calls = LanguageModel.mean_loss, []
+
+    def mean_loss(*arguments, **options):
+        calls.append(1)
+        return real(*arguments, **options) * (float("nan") if len(calls) > 60 else 1.0)
+
+    monkeypatch.setattr(LanguageModel, "mean_loss", mean_loss)
+    with pytest.raises(ConfigError, match="halved 3 times"):
+        run(corpus, tmp_path / "m", settings())
+    checkpoint, history = load_checkpoint(tmp_path / "m"), load_artifact(tmp_path / "m").history()
+    assert checkpoint.progress["step"] == history[-1]["step"] > 0
+    assert all(np.isfinite(array).all() for array in checkpoint.tensors.values())
 
 
 def test_clipped_steps_are_told(corpus, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from seqgen.config import build_config
 from seqgen.errors import ConfigError
 from seqgen.training import planner
-from seqgen.training.planner import batch_for, fitted_law, make_plan, plannable_seconds
+from seqgen.training.planner import batch_for, fitted_law, make_plan, planned_seconds, reason_not_to_plan
 from tests.corpora import MemoryCorpus, sentences
 
 
@@ -79,27 +79,28 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
-    with pytest.raises(ConfigError, match=r"--memory: even gru with 64 units takes [0-9.]+ [MG]B"):
+    with pytest.raises(ConfigError, match=r"--memory 0.001: even gru with 64 units takes [0-9.]+ [MG]B"):
         make_plan(corpus, {}, seconds=60, memory=1e6)
 
 
+@pytest.mark.parametrize(("settled", "seconds"), [({}, 180), ({"training": {"minutes": 5}}, 300)])
+def test_a_budget_in_time_with_an_open_size_is_planned(settled, seconds):
+    assert reason_not_to_plan(settled, 65) is None
+    assert planned_seconds(settled) == seconds
+    assert reason_not_to_plan({"model": {"cell": "lstm"}}, 1000) is None
+
+
 @pytest.mark.parametrize(
-    ("settled", "seconds"),
+    ("settled", "vocab_size", "reason"),
     [
-        ({}, 180),
-        ({"training": {"minutes": 5}}, 300),
-        ({"training": {"minutes": 0.1}}, None),
-        ({"training": {"epochs": 2}}, None),
-        ({"training": {"epochs": 2, "minutes": 5}}, None),
-        ({"training": {"optimizer": "sgd"}}, None),
-        ({"model": {"hidden_size": 100}}, None),
-        ({"model": {"cell": "rnn"}}, None),
-        ({"model": {"cell": "lstm"}}, 180),
+        ({"training": {"minutes": 0.1}}, 65, "less than 30 seconds are too few to time candidates"),
+        ({"training": {"epochs": 2}}, 65, "the budget is not in minutes"),
+        ({"training": {"steps": 2, "minutes": 5}}, 65, "the budget is not in minutes"),
+        ({"training": {"optimizer": "sgd"}}, 65, "it knows adamw, not sgd"),
+        ({"model": {"hidden_size": 100}}, 65, "the hidden size is given"),
+        ({"model": {"cell": "rnn"}}, 65, "it knows gru and lstm, not rnn"),
+        ({}, 33_278, "it knows vocabularies of up to 1,000 tokens, and this one has 33,278"),
     ],
 )
-def test_only_a_budget_in_time_with_an_open_size_is_planned(settled, seconds):
-    assert plannable_seconds(settled, 65) == seconds
-
-
-def test_words_are_not_planned():
-    assert plannable_seconds({}, 33_278) is None
+def test_why_nothing_is_planned_is_told(settled, vocab_size, reason):
+    assert reason_not_to_plan(settled, vocab_size) == reason
