@@ -26,9 +26,10 @@ from seqgen.artifacts import write_artifact
 from seqgen.config import build_config
 from seqgen.data.tokenizers import make_tokenizer
 from seqgen.data.vocab import EOS, UNK, Vocab
-from seqgen.kernels.decode import Decoder
+from seqgen.kernels.decode import Decoder, DecodeState
 from seqgen.kernels.draw import DrawRule
 from seqgen.runtime import cpu_count
+from seqgen.sampling.engine import LARGEST_CHUNK, divide
 
 LAYERS = 2
 TURN_SECONDS = 0.05  # short, so that some turns find the machine undisturbed
@@ -70,18 +71,22 @@ def usual_loop(network: Network, batch: int) -> Generate:
 def own_loop(
     network: Network, batch: int, *, exact: bool = False, top_k: int = 0, top_p: float = 1.0
 ) -> Generate:
-    """Return seqgen's loop, a batch shared by all cores; EOS is forbidden, so that it never ends."""
+    """Return seqgen's loop, on the threads that `seqgen sample` takes; EOS is forbidden, so it never ends."""
     decoder = Decoder(network.weights(), cell="lstm", exact=exact)
     bias = np.zeros(decoder.vocab, np.float32)
     bias[0] = -np.inf
     rule = DrawRule(1.0, top_k, top_p, np.uint64(1), bias)
 
-    threads = min(batch, cpu_count())
-    states = [decoder.start(range(batch)[part::threads]) for part in range(threads)]
-    pool = ThreadPoolExecutor(threads)
+    parts, threads = divide(decoder, batch, cpu_count())
+    states = [decoder.start(range(batch)[part::parts]) for part in range(parts)]
+    pool = ThreadPoolExecutor(parts)
+
+    def draw(state: DecodeState, steps: int) -> None:
+        for first in range(0, steps, LARGEST_CHUNK):
+            decoder.draw(state, rule, min(LARGEST_CHUNK, steps - first), threads=threads)
 
     def generate(steps: int) -> None:
-        list(pool.map(lambda state: decoder.draw(state, rule, steps), states))
+        list(pool.map(lambda state: draw(state, steps), states))
 
     return generate
 

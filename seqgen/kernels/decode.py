@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from seqgen.kernels.constraint import FREE, Constraint, advance, forbid, kind_room
 from seqgen.kernels.copying import ANY_COPY, STUCK, CopyLimit, forbid_copies, read_copied
+from seqgen.kernels.crew import Crew, alone, begin_product, crew_size, join, multiply, with_helpers
 from seqgen.kernels.decode_context import NOTHING, step_with_context
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
-from seqgen.kernels.decode_step import copy, forget, multiply, update
+from seqgen.kernels.decode_step import copy, divide_among_clusters, forget, update
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, log_sum, score
-from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled, fma
-from seqgen.kernels.layout import Context, Floats, Options, Plain, lay_out
+from seqgen.kernels.layout import Context, Floats, Options, Plain, lay_out, weight_bytes
 from seqgen.kernels.mixing import (
     NO_MIX,
     NgramMix,
@@ -58,13 +58,14 @@ class DecodeState(NamedTuple):
         hidden, memory: (L, B, H); memory is the LSTM's cell state.
         from_input, from_hidden: The two shares of the gates before they are squashed, (B, G*H).
         logits: (B, V + C padded).
-        digits, embedding_digits: The inputs of an int8 product, (B, 2, H) and (1, 2, E).
+        digits, embedding_digits: The inputs of int8 products, of two at a time, (2, B, 2, H), and (1, 2, E).
         weights: The unnormalised distribution of one draw, (V,).
         table: What each token contributes to layer 0 at each place, (P*V, G*H); a row counts once it is
             `known`, (P*V,).
         room: For cells with options.
         match: What of it stands in a corpus, for a limit on copies.
         trail: The contexts of it in an n-gram model.
+        crew: The threads that compute its products.
     """
 
     sequence: NDArray[np.uint64]
@@ -86,6 +87,7 @@ class DecodeState(NamedTuple):
     room: Room | Context | Plain
     match: Match
     trail: Trail
+    crew: Crew
 
 
 class Decoder:
@@ -98,6 +100,10 @@ class Decoder:
         self._network = lay_out(weights, cell, exact=exact, context=context)
         self._context = context if isinstance(self._network.options, Context) else 1
         self.vocab = len(self._network.embedding)
+
+    def threads_that_pay(self, most: int) -> int:
+        """Return how many threads, of so many, make one sequence faster by sharing its products."""
+        return crew_size(weight_bytes(self._network), most)
 
     def start(
         self,
@@ -160,7 +166,7 @@ class Decoder:
             from_input=np.zeros((batch, wide), np.float32),
             from_hidden=np.zeros((batch, wide), np.float32),
             logits=np.zeros((batch, network.head.width), np.float32),
-            digits=np.zeros((batch, 2, hidden), np.uint8),
+            digits=np.zeros((2, batch, 2, hidden), np.uint8),
             embedding_digits=np.zeros((1, 2, network.embedding.shape[1]), np.uint8),
             weights=np.zeros(self.vocab, np.float32),
             table=np.zeros((rows, wide), np.float32),
@@ -168,6 +174,7 @@ class Decoder:
             room=make_room(network, batch),
             match=no_match(batch, 0, 0),
             trail=start_trail(NO_MIX, batch),
+            crew=alone(),
         )
 
     def draw(
@@ -180,6 +187,7 @@ class Decoder:
         past: NDArray[np.int64] = NO_PAST,
         copying: CopyLimit = ANY_COPY,
         mixing: NgramMix = NO_MIX,
+        threads: int = 1,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Let every live sequence go on for `count` tokens, or to its EOS.
 
@@ -191,6 +199,7 @@ class Decoder:
             past: The tokens before, (B, T), or (1, T) if all have the same; for a rule that looks back.
             copying: What may not be copied; the same that the sequences were started with.
             mixing: An n-gram model that is mixed in; the same that the sequences were started with.
+            threads: How many share the products of this call; see `threads_that_pay`.
 
         Returns:
             Tokens and their log-probabilities (nats, under the network alone, or the mixture), both
@@ -204,7 +213,12 @@ class Decoder:
         seen = np.full((batch, before + count), ENDED, np.int64)
         seen[:, :before] = past
         logprobs = np.zeros((batch, count), np.float64)
-        _draw(self._network, state, rule, constraint, copying, mixing, seen, logprobs)
+
+        def go_on(crew: Crew) -> None:
+            together = state._replace(crew=crew)
+            _draw(self._network, together, rule, constraint, copying, mixing, seen, logprobs)
+
+        with_helpers(go_on, threads)
         tokens = seen[:, before:]
         if (tokens == BROKEN).any():
             raise FloatingPointError("the network's output is not finite")
@@ -331,12 +345,13 @@ def _step_plainly(options: Plain, network: Any, state: Any) -> None:
         if layer > 0:
             for row in range(len(state.live)):
                 copy(network.input_bias[layer], state.from_input[row])
-            below = state.hidden[layer - 1]
-            multiply(below, network.inputs, layer - 1, state.digits, state.live, state.from_input)
+            below, digits, sums = state.hidden[layer - 1], state.digits[1], state.from_input
+            begin_product(below, network.inputs, layer - 1, digits, state.live, sums, state.crew)
         for row in range(len(state.live)):
             copy(network.recurrent_bias[layer], state.from_hidden[row])
-        before = state.hidden[layer]
-        multiply(before, network.recurrent, layer, state.digits, state.live, state.from_hidden)
+        before, digits, sums = state.hidden[layer], state.digits[0], state.from_hidden
+        begin_product(before, network.recurrent, layer, digits, state.live, sums, state.crew)
+        join(state.crew)
         for row in range(len(state.live)):
             if state.live[row]:
                 hidden, memory = state.hidden[layer, row], state.memory[layer, row]
@@ -356,7 +371,7 @@ def _make_known(network: Any, state: Any, token: Any) -> None:
     """Compute a token's row of the table of layer 0."""
     row = state.table[token : token + 1]
     vector = network.embedding[token : token + 1]
-    multiply(vector, network.first, 0, state.embedding_digits, ONE_ROW, row)
+    multiply(vector, network.first, 0, state.embedding_digits, ONE_ROW, row, state.crew)
     for j in range(network.input_bias.shape[1]):
         row[0, j] = fma(row[0, j], network.embedding_scale[token], network.input_bias[0, j])
     state.known[token] = True
@@ -368,22 +383,7 @@ def _project(network: Any, state: Any) -> None:
     for row in range(len(state.live)):
         copy(network.head_bias, state.logits[row])
     top = state.hidden[state.hidden.shape[0] - 1]
-    multiply(top, network.head, 0, state.digits, state.live, state.logits)
+    multiply(top, network.head, 0, state.digits[0], state.live, state.logits, state.crew)
     for row in range(len(state.live)):
         if state.live[row]:
-            _divide_among_clusters(state.logits[row], network.clusters)
-
-
-@compiled
-def _divide_among_clusters(logits: Any, clusters: Any) -> None:
-    """Move the logits of each cluster's tokens, so that together they weigh what the cluster does."""
-    vocab = clusters[len(clusters) - 1]
-    for number in range(len(clusters) - 1):
-        tokens = logits[clusters[number] : clusters[number + 1]]
-        largest = tokens.max()
-        total = 0.0
-        for v in range(len(tokens)):
-            total += np.float64(exp(tokens[v] - largest))
-        shift = logits[vocab + number] - largest - np.float32(np.log(total))
-        for v in range(len(tokens)):
-            tokens[v] += shift
+            divide_among_clusters(state.logits[row], network.clusters)

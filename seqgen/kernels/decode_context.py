@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from seqgen.kernels.decode_step import ZERO, multiply
+from seqgen.kernels.crew import multiply
+from seqgen.kernels.decode_step import ZERO
 from seqgen.kernels.exponential import ONE, tanh
 from seqgen.kernels.jit import compiled
 
@@ -25,7 +26,8 @@ def step_with_context(options: Any, network: Any, state: Any) -> None:
         for row in range(len(state.live)):
             state.from_input[row, :] = ZERO
         below = state.hidden[layer - 1]
-        multiply(below, network.inputs, layer - 1, state.digits, state.live, state.from_input)
+        digits, sums = state.digits[0], state.from_input
+        multiply(below, network.inputs, layer - 1, digits, state.live, sums, state.crew)
         for row in range(len(state.live)):
             if state.live[row]:
                 _squash(state.from_input[row], network.input_bias[layer], state.hidden[layer, row])
@@ -70,7 +72,7 @@ def _contribution(network: Any, state: Any, token: Any, place: Any) -> Any:
     share = state.table[number : number + 1]
     if not state.known[number]:
         vector = network.embedding[token : token + 1]
-        multiply(vector, network.first, place, state.embedding_digits, ONE_ROW, share)
+        multiply(vector, network.first, place, state.embedding_digits, ONE_ROW, share, state.crew)
         for j in range(share.shape[1]):
             share[0, j] *= network.embedding_scale[token]
         state.known[number] = True

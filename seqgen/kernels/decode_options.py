@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.decode_step import ZERO, copy, forget, multiply, update
+from seqgen.kernels.crew import Crew, multiply
+from seqgen.kernels.decode_step import ZERO, copy, forget, update
 from seqgen.kernels.exponential import ONE, TWO, sigmoid, tanh
 from seqgen.kernels.jit import compiled, float_bits, float_from_bits, fma
 from seqgen.kernels.layout import Context, Floats, Network, Options, Plain
@@ -80,7 +81,7 @@ def _factor(batch: int, size: int) -> Factor:
 
 def step_with_options(options: Any, network: Any, state: Any) -> None:
     """Feed each live row's pending token through the layers."""
-    live, room, rounds = state.live, state.room, options.rounds
+    live, room, rounds, crew = state.live, state.room, options.rounds, state.crew
     for row in range(len(live)):
         if live[row] and state.token[row] == EOS:
             forget(state, row)
@@ -88,18 +89,19 @@ def step_with_options(options: Any, network: Any, state: Any) -> None:
         _copy_rows(state.hidden[layer], room.hidden.values, live)
         if layer > 0:
             _copy_rows(state.hidden[layer - 1], room.below.values, live)
-            _mogrify(rounds, layer - 1, options.inputs, options.states, room.below, room, live)
-            _write_product(room.below, network.inputs, layer - 1, live, state.from_input)
+            _mogrify(rounds, layer - 1, options.inputs, options.states, room.below, room, live, crew)
+            _write_product(room.below, network.inputs, layer - 1, live, state.from_input, crew)
         elif rounds:
             _embed(network, state.token, room.embedding.values, live)
-            _mogrify(rounds, layer, options.first_inputs, options.first_states, room.embedding, room, live)
-            _write_product(room.embedding, network.first, layer, live, state.from_input)
+            gating, states = options.first_inputs, options.first_states
+            _mogrify(rounds, layer, gating, states, room.embedding, room, live, crew)
+            _write_product(room.embedding, network.first, layer, live, state.from_input, crew)
         else:
             _recall(options, network, state, layer)
         if layer > 0 or rounds:
             gain, bias = options.input_gain, network.input_bias[layer]
             _finish(gain, layer, bias, options.units, room.partial_sums, live, state.from_input)
-        _write_product(room.hidden, network.recurrent, layer, live, state.from_hidden)
+        _write_product(room.hidden, network.recurrent, layer, live, state.from_hidden, crew)
         gain, bias = options.recurrent_gain, network.recurrent_bias[layer]
         _finish(gain, layer, bias, options.units, room.partial_sums, live, state.from_hidden)
         for row in range(len(live)):
@@ -133,7 +135,7 @@ def _recall(options: Any, network: Any, state: Any, layer: Any) -> None:
             if not state.known[token]:
                 share = state.table[token : token + 1]
                 vector = network.embedding[token : token + 1]
-                multiply(vector, network.first, layer, state.embedding_digits, ONE_ROW, share)
+                multiply(vector, network.first, layer, state.embedding_digits, ONE_ROW, share, state.crew)
                 _scale(share[0], network.embedding_scale[token], share[0])
                 gain, bias = options.input_gain, network.input_bias[layer]
                 _finish(gain, layer, bias, options.units, state.room.partial_sums, ONE_ROW, share)
@@ -143,16 +145,16 @@ def _recall(options: Any, network: Any, state: Any, layer: Any) -> None:
 
 @_within
 def _mogrify(
-    rounds: Any, layer: Any, inputs: Any, states: Any, vectors: Factor, room: Room, live: Any
+    rounds: Any, layer: Any, inputs: Any, states: Any, vectors: Factor, room: Room, live: Any, crew: Crew
 ) -> None:
     """Let a layer's input and state gate each other; `layer` counts within the two sets of matrices."""
     for number in range(rounds):
         half = number // 2
         if number % 2 == 0:
-            _write_product(room.hidden, inputs, layer * ((rounds + 1) // 2) + half, live, room.sums)
+            _write_product(room.hidden, inputs, layer * ((rounds + 1) // 2) + half, live, room.sums, crew)
             _gate(room.sums, vectors.values, live)
         else:
-            _write_product(vectors, states, layer * (rounds // 2) + half, live, room.sums)
+            _write_product(vectors, states, layer * (rounds // 2) + half, live, room.sums, crew)
             _gate(room.sums, room.hidden.values, live)
 
 
@@ -170,14 +172,14 @@ def _gate_row(sums: Any, values: Any) -> None:
 
 
 @_within
-def _write_product(factor: Factor, matrices: Any, index: Any, live: Any, out: Any) -> None:
+def _write_product(factor: Factor, matrices: Any, index: Any, live: Any, out: Any, crew: Crew) -> None:
     """Write the products of live vectors of any length with one of the matrices."""
     for row in range(len(live)):
         if live[row]:
             factor.scales[row] = _power_above(factor.values[row])
             _scale(factor.values[row], ONE / factor.scales[row], factor.scaled[row])
             out[row, :] = ZERO
-    multiply(factor.scaled, matrices, index, factor.digits, live, out)
+    multiply(factor.scaled, matrices, index, factor.digits, live, out, crew)
     for row in range(len(live)):
         if live[row]:
             _scale(out[row], factor.scales[row], out[row])

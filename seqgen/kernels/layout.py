@@ -167,6 +167,12 @@ def lay_out(weights: Mapping[str, Floats], cell: str, *, exact: bool, context: i
     )
 
 
+def weight_bytes(network: Network) -> int:
+    """Return how many bytes of weights are read for each token."""
+    groups = [network.inputs, network.recurrent, network.head, *network.options]
+    return sum(array.nbytes for group in groups if isinstance(group, Matrices) for array in group)
+
+
 def _with_embedding(weights: Mapping[str, Floats], places: int) -> Mapping[str, Floats]:
     """Return the weights with an embedding: a one-hot one is not saved."""
     if "embedding.weight" in weights or "encoder.0.weight_ih" not in weights:

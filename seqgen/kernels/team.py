@@ -48,24 +48,43 @@ def _load_atomically(_context: Any, _address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
+@compiled
+def count_up(counter: int) -> None:
+    """Add one to the counter at an address; what this thread wrote before is seen by whom waits for it."""
+    _add_atomically(counter, 1)
+
+
 _give_way = types.ExternalFunction(
     "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
 )
 
 
 @compiled
-def meet(barrier: Barrier, arrivals: int) -> bool:
-    """Wait until the threads have arrived so often in total; return False if the work is called off."""
-    counter = barrier.ctypes.data
-    _add_atomically(counter, 1)
+def wait_until(counter: int, least: int, ending: int) -> bool:
+    """Wait until a counter has come so far; return False if the work is called off.
+
+    Args:
+        counter: The address of the counter.
+        least: What it has to reach.
+        ending: The address of the flag that calls the work off.
+    """
     spins = 0
-    while _load_atomically(counter) < arrivals:
+    while _load_atomically(counter) < least:
         spins += 1
         if spins > _SPINS:  # another process may have the core that a thread of ours waits for
             _give_way()
-            if _load_atomically(counter + 8) != 0:
+            if _load_atomically(ending) != 0:
                 return False
     return True
+
+
+@compiled
+def meet(barrier: Barrier, arrivals: int) -> bool:
+    """Wait until the threads have arrived so often in total; return False if the work is called off."""
+    counter = barrier.ctypes.data
+    count_up(counter)
+    goes_on: bool = wait_until(counter, arrivals, counter + 8)
+    return goes_on
 
 
 @intrinsic(prefer_literal=True)

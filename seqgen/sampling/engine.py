@@ -169,7 +169,7 @@ class Sampler:
             constraint: What may be drawn after the prompt; see `Limits`.
             lookups: What is looked up in a corpus, of the same vocabulary.
             batch_size: How many sequences advance together; never changes a result.
-            threads: How many threads share them; all cores if not given.
+            threads: How many threads share them, or the products of one; all cores if not given.
 
         Raises:
             ConfigError: If a stop text is asked of a music model or with a constraint, or the constraint
@@ -244,12 +244,14 @@ class Sampler:
         threads: int,
     ) -> Iterator[Event]:
         sequences = [Teller(number, self.stream(prompt), config.stop) for number in numbers]
-        shares = min(threads, len(numbers))
+        shares, helpers = divide(self._decoder, len(numbers), threads)
         states = [
             self._decoder.start(numbers[part::shares], prompt, copying=lookups.copying, mixing=lookups.mixing)
             for part in range(shares)
         ]
-        parts = [_Part(state, sequences[part::shares], prompt[None]) for part, state in enumerate(states)]
+        parts = [
+            _Part(state, sequences[part::shares], prompt[None], helpers) for part, state in enumerate(states)
+        ]
         rule, left, chunk = self._rule(config), config.limit, 1
         with ThreadPoolExecutor(shares) as pool:
             while left and any(part.state.live.any() for part in parts):
@@ -275,7 +277,8 @@ class Sampler:
         def draw(part: _Part) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             past = part.past if rule.looks_back else NO_PAST
             looked_up: Any = {"copying": lookups.copying, "mixing": lookups.mixing}
-            return self._decoder.draw(part.state, rule, steps, constraint=limits, past=past, **looked_up)
+            looked_up |= {"past": past, "threads": part.threads}
+            return self._decoder.draw(part.state, rule, steps, constraint=limits, **looked_up)
 
         with self._telling_divergence():
             return [draw(parts[0])] if len(parts) == 1 else list(pool.map(draw, parts))
@@ -323,13 +326,23 @@ class Sampler:
         return stream
 
 
+def divide(decoder: Decoder, sequences: int, threads: int) -> tuple[int, int]:
+    """Return in how many parts a batch is drawn at the same time, and how many threads share each of them.
+
+    Threads that have sequences of their own never wait for each other, so only fewer sequences are shared.
+    """
+    together = decoder.threads_that_pay(threads)
+    return (1, together) if sequences < threads and together > 1 else (min(threads, sequences), 1)
+
+
 @dataclass
 class _Part:
-    """The sequences that one thread draws, and the tokens before."""
+    """The sequences that one loop draws, the tokens before, and how many threads share its products."""
 
     state: DecodeState
     sequences: list[Teller]
     past: NDArray[np.int64]
+    threads: int
 
     def remember(self, tokens: NDArray[np.int64], rule: DrawRule) -> None:
         """Add tokens to those before, and forget what the rule does not look at."""

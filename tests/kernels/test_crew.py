@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from seqgen.kernels import crew
+from seqgen.kernels.constraint import FREE
+from seqgen.kernels.crew import BYTES_A_THREAD, MOST_THREADS, crew_size, join, with_helpers
+from seqgen.kernels.decode import Decoder
+from seqgen.kernels.jit import compiled
+from seqgen.kernels.layout import lay_out, weight_bytes
+from tests.kernels.plain_decode import random_weights
+from tests.kernels.test_decode import FILTERS, in_two_parts, rule
+from tests.kernels.test_decode_context import CONTEXT
+from tests.kernels.test_decode_context import random_weights as random_context_weights
+
+CELLS = {
+    "lstm": {"hidden": 90},
+    "gru": {"hidden": 41, "layers": 3},
+    "rnn": {"hidden": 300, "vocab": 2100},  # its matrices come in several tiles
+    "gru, gated and normalised": {"hidden": 50, "rounds": 3, "norm": True},
+    "lstm, gated": {"hidden": 50, "rounds": 4, "rank": 3},
+}
+
+
+def make_decoder(name, *, exact):
+    cell = name.partition(",")[0]
+    if cell in ("window", "bow"):
+        return Decoder(random_context_weights(cell), cell=cell, context=CONTEXT, exact=exact)
+    return Decoder(random_weights(cell, spread=1.5, **CELLS[name]), cell=cell, exact=exact)
+
+
+def drawn(decoder, *, threads, batch=1, constraint=None, **filters):
+    """Return what two chunks draw after a prompt, and the state they leave, as bytes."""
+    drawing, more = rule(vocab=decoder.vocab, **filters), {"constraint": constraint or FREE}
+    past = np.array([[3, 2, 3]] * batch)
+    state, found = decoder.start(range(batch), past[0]), []
+    for count in (1, 14):
+        tokens, logprobs = decoder.draw(state, drawing, count, past=past, threads=threads, **more)
+        past = np.concatenate([past, tokens], axis=1)
+        found += [tokens.tobytes(), logprobs.tobytes()]
+    return [*found, state.hidden.tobytes()]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("name", [*CELLS, "window", "bow"])
+def test_the_number_of_threads_never_changes_a_bit(name, exact):
+    decoder = make_decoder(name, exact=exact)
+    for batch in (1, 3):
+        alone = drawn(decoder, threads=1, batch=batch)
+        assert all(drawn(decoder, threads=threads, batch=batch) == alone for threads in (2, 3, 5))
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_filters_draw_the_same_with_helpers(filters):
+    decoder = Decoder(random_weights("lstm", spread=1.5), cell="lstm", exact=False)
+    assert drawn(decoder, threads=2, **filters) == drawn(decoder, threads=1, **filters)
+
+
+def test_a_constraint_draws_the_same_with_helpers():
+    decoder, limits = make_decoder("gru", exact=False), in_two_parts().tables(30)
+    assert drawn(decoder, threads=2, constraint=limits) == drawn(decoder, threads=1, constraint=limits)
+
+
+def test_helpers_end_with_sequences_that_do():
+    decoder = Decoder(random_weights("lstm"), cell="lstm")
+    state = decoder.start(range(4))
+    tokens, _ = decoder.draw(state, rule(), 300, threads=2)
+    assert not state.live.any()
+    assert tokens.tolist() == decoder.draw(decoder.start(range(4)), rule(), 300)[0].tolist()
+
+
+def test_a_network_that_gives_no_numbers_is_reported_with_helpers():
+    weights = random_weights("lstm")
+    weights["encoder.1.bias_ih"][:] = 50  # hidden states near 1
+    weights["head.weight"][:] = 3e38
+    decoder = Decoder(weights, cell="lstm")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        decoder.draw(decoder.start([0]), rule(), 3, threads=2)
+
+
+def test_helpers_end_when_the_loop_is_interrupted(monkeypatch):
+    ended, help_out = [], crew._help
+
+    def help_and_tell(*arguments):
+        help_out(*arguments)
+        ended.append(arguments[1])
+
+    def interrupted(_crew):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crew, "_help", help_and_tell)
+    with pytest.raises(KeyboardInterrupt):
+        with_helpers(interrupted, 3)
+    assert sorted(ended) == [1, 2]
+
+
+@compiled
+def _wait_for_orders_nobody_carries_out(crew):
+    crew.counters[0, 0] = 1
+    join(crew)
+
+
+def test_the_loop_does_not_wait_for_a_helper_that_failed(monkeypatch):
+    def fail(_crew, _thread):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(crew, "_help", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        with_helpers(_wait_for_orders_nobody_carries_out, 2)
+
+
+@pytest.mark.parametrize(
+    ("weight_bytes", "most", "expected"),
+    [
+        (0, 4, 1),
+        (2 * BYTES_A_THREAD - 1, 4, 1),
+        (2 * BYTES_A_THREAD, 4, 2),
+        (9 * BYTES_A_THREAD, 4, 4),
+        (10**9, 1, 1),
+        (10**9, 64, MOST_THREADS),
+    ],
+)
+def test_small_networks_and_machines_take_fewer_threads(weight_bytes, most, expected):
+    assert crew_size(weight_bytes, most) == expected
+
+
+def test_the_weights_of_a_token_are_those_of_all_its_products():
+    hidden, vocab = 32, 16  # the 11 tokens of the network, padded
+    weights = random_weights("lstm", hidden=hidden, layers=2)
+    recurrent, inputs = 2 * 4 * hidden * hidden, 4 * hidden * hidden
+    assert weight_bytes(lay_out(weights, "lstm", exact=True)) == 4 * (recurrent + inputs + vocab * hidden)
