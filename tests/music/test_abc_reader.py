@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqgen.errors import CorpusError
+from seqgen.music.abc_fields import read_meter
 from seqgen.music.abc_reader import read_tune
 from seqgen.music.pieces import Key, Meter, Piece, Tuplet
 
@@ -332,3 +333,8 @@ def test_any_text_is_read_or_refused(text):
     except CorpusError:
         return
     assert piece.note_count
+
+
+def test_of_meters_that_take_turns_none_is_in_force():
+    assert read_meter("2/4 3/4") is None
+    assert read_meter("(2+3)/8") == Meter(5, 8)
