@@ -69,6 +69,8 @@ class VocabConfig(_Strict):
     pedals: bool | None = None
     """Whether they keep programs (all parts are one without), tempos, and (not structured) sustain pedals;
     when not given, programs and tempos."""
+    chords: bool | None = None
+    """Whether melody keeps chord symbols."""
     merges: Annotated[int, Ge(0)] = 0
     """How many pairs of note tokens that often follow each other to learn as tokens of their own."""
 

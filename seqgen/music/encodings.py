@@ -49,8 +49,8 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
     Raises:
         TokenError: If there is none of that name, or it does not know a parameter.
     """
-    if name == "melody" and not parameters:
-        return MelodyEncoding()
+    if name == "melody":
+        return MelodyEncoding.build(parameters or {})
     if name in ("remi", "tsd", "midilike", "structured"):
         from seqgen.music.midi_tokens import FAMILIES
 

@@ -242,7 +242,7 @@ def test_an_overlay_sounds_with_its_bar():
 @pytest.mark.parametrize(
     ("body", "what", "count"),
     [
-        ('"G"C "Am7"D', "chord symbols", 2),
+        ('"G"C "fine"D', "annotations", 1),
         ('"^slowly"C', "annotations", 1),
         ("{ga}C", "grace notes", 2),
         ("~C .D uE !trill!F +fermata+G", "decorations", 5),
