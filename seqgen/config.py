@@ -57,8 +57,9 @@ class VocabConfig(_Strict):
     max_size: PositiveInt | None = None
     """Most tokens to keep; for subwords the size to train (8,000 when not given)."""
     subword: Literal["unigram", "bpe"] = "unigram"
-    notes: Literal["auto", "melody", "chorale", "remi", "tsd", "midilike", "structured"] = "auto"
-    """The note encoding; `auto` is `melody` where nearly every piece is a single line, else `remi`."""
+    notes: Literal["auto", "melody", "chorale", "remi", "tsd", "midilike", "structured", "octuple"] = "auto"
+    """The note encoding; `auto` is `melody` where nearly every piece is a single line, else `remi`. `octuple`
+    is refused with the reason."""
     grid: PositiveInt | None = None
     """Positions or frames a quarter, of remi (12 when not given) and chorale (4)."""
     velocities: Annotated[int, Ge(0), Le(127)] | None = None
@@ -68,6 +69,8 @@ class VocabConfig(_Strict):
     pedals: bool | None = None
     """Whether they keep programs (all parts are one without), tempos, and (not structured) sustain pedals;
     when not given, programs and tempos."""
+    chords: bool | None = None
+    """Whether melody keeps chord symbols."""
     merges: Annotated[int, Ge(0)] = 0
     """How many pairs of note tokens that often follow each other to learn as tokens of their own."""
 

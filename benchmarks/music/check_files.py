@@ -43,6 +43,8 @@ def note_heads(piece: Piece) -> int:
 
 
 def check_engraving(path: Path, png: Path) -> dict[str, object]:
+    import matplotlib
+
     try:
         import resvg_py
         import verovio
@@ -53,11 +55,13 @@ def check_engraving(path: Path, png: Path) -> dict[str, object]:
     if not toolkit.loadFile(str(path)):
         return {"read": False}
     page = toolkit.renderToSVG(1)
-    png.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=page, background="white")))
+    text = {"font_dirs": [f"{matplotlib.get_data_path()}/fonts/ttf"], "serif_family": "DejaVu Serif"}
+    png.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=page, background="white", **text)))
     pages = [toolkit.renderToSVG(number + 1) for number in range(toolkit.getPageCount())]
     heads = sum(len(re.findall(r'class="note\b', page)) for page in pages)
     bars = sum(len(re.findall(r'class="measure\b', page)) for page in pages)
-    return {"read": True, "notes": heads, "measures": bars, "png": str(png)}
+    symbols = sum(len(re.findall(r'class="harm\b', page)) for page in pages)
+    return {"read": True, "notes": heads, "measures": bars, "chord_symbols": symbols, "png": str(png)}
 
 
 def check_picture(path: Path) -> dict[str, object]:
@@ -106,7 +110,9 @@ def check_music21(path: Path) -> dict[str, object]:
 
     with contextlib.redirect_stderr(io.StringIO()):
         score = converter.parse(path, forceSource=True)
-    return {"notes": sum(len(element.pitches) for element in score.recurse().notes)}
+    notes = [element for element in score.recurse().notes if "Harmony" not in element.classes]
+    symbols = len(score.recurse().getElementsByClass("Harmony"))
+    return {"notes": sum(len(element.pitches) for element in notes), "chord_symbols": symbols}
 
 
 def check(source: Path, folder: Path, *more: str) -> dict[str, object]:
@@ -117,6 +123,7 @@ def check(source: Path, folder: Path, *more: str) -> dict[str, object]:
         "tune": piece.title,
         "parts": len(piece.parts),
         "notes": note_heads(piece),
+        "chord_symbols": len(piece.chords),
         "notes_played": note_heads(unfold(piece)),
         "verovio": check_engraving(written["musicxml"], folder / f"{source.stem}-page.png"),
         "piano_roll": check_picture(written["png"]),

@@ -32,11 +32,12 @@ Notes = Annotated[
 ]
 Grid = Annotated[int | None, typer.Option(help="Times a quarter that remi and chorale tell apart.")]
 Keeping = Annotated[
-    str | None, typer.Option("--with", help="What remi, tsd and midilike also keep: pedal (sustain).")
+    str | None,
+    typer.Option("--with", help="What is kept too: chord (symbols; melody), pedal (remi, tsd, midilike)."),
 ]
 LeavingOut = Annotated[
     str | None,
-    typer.Option("--without", help="What they leave out, such as velocity,tempo; or program: one part."),
+    typer.Option("--without", help="What remi and its kin leave out: velocity, tempo; or program: one part."),
 ]
 Merges = Annotated[int | None, typer.Option(help="Pairs of note tokens to learn as tokens of their own.")]
 
@@ -67,7 +68,13 @@ def parse_shares(text: str | None) -> list[float] | None:
     return shares
 
 
-_KEPT = {"velocity": "velocities", "program": "programs", "tempo": "tempos", "pedal": "pedals"}
+_KEPT = {
+    "velocity": "velocities",
+    "program": "programs",
+    "tempo": "tempos",
+    "pedal": "pedals",
+    "chord": "chords",
+}
 
 
 def parse_kept(kept: str | None, left_out: str | None) -> dict[str, Any]:

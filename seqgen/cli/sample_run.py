@@ -108,7 +108,7 @@ class Run:
         )
         if self.candidates > 1:
             events = best_of(events, self.candidates, length_penalty=self.length_penalty)
-        return events if self.constraint is None else self.lookups.complete(events)
+        return events if self.constraint is None else self.lookups.complete(events, notify=notice)
 
     def parts(self) -> "Iterator[Part]":
         """Yield the samples as bytes, with notices where the user should know more."""
@@ -134,7 +134,7 @@ class Run:
                 copied += reason == "copy"
                 shown = part.number
                 yield part
-        if self.count and shown < self.count:
+        if self.beam and self.count and shown < self.count:
             notice(f"found {shown} of {self.count}; there are no others, or none that differ")
         if copied:
             longest = self.lookups.copying.longest

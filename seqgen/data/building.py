@@ -24,6 +24,7 @@ _FLAGS = {
     "programs": "--without program",
     "tempos": "--without tempo",
     "pedals": "--with pedal",
+    "chords": "--with chord",
 }
 
 
@@ -89,6 +90,7 @@ def check_options(config: VocabConfig, level: str) -> None:
         "programs": ("note",),
         "tempos": ("note",),
         "pedals": ("note",),
+        "chords": ("note",),
         "merges": ("note",),
     }
     for option, allowed in levels.items():

@@ -24,7 +24,7 @@ from seqgen.data.writer import Stretch, text_stretches, tune_stretches
 from seqgen.errors import TokenError
 from seqgen.music.preparing import parse_preparation
 
-PARAMETERS = ("grid", "velocities", "programs", "tempos", "pedals")
+PARAMETERS = ("grid", "velocities", "programs", "tempos", "pedals", "chords")
 """What of the configuration of a vocabulary decides a note encoding."""
 
 

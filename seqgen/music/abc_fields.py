@@ -98,10 +98,12 @@ def transposes(text: str) -> bool:
 
 
 def read_meter(text: str) -> Meter | None:
-    """Read an M: field: `6/8`, `C`, `C|`, `2+3/8`, `(2+3+2)/8`, `none`, or a number alone, of halves."""
+    """Read an M: field: `6/8`, `C`, `C|`, `2+3/8`, `2/4 3/4`, `none`, or a number alone, of halves."""
     text = text.strip()
     if not text or text.lower().startswith(("none", "frei")):  # "frei" is the Essen collection's word for it
         return None
+    if re.fullmatch(r"\d+/\d+(\s+\d+/\d+)+", text):
+        return None  # of meters that take turns none is in force throughout
     if text in ("C", "c"):
         return Meter(4, 4)
     if text in ("C|", "c|"):

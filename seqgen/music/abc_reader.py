@@ -13,6 +13,7 @@ from seqgen.errors import CorpusError
 from seqgen.music import abc_fields
 from seqgen.music.abc_tokens import GRACE_NOTE, IN_CHORD, TOKEN
 from seqgen.music.abc_voice import Event, Group, Voice, build_piece, note_length, written_pitch
+from seqgen.music.chords import read_chord_symbol
 from seqgen.music.pieces import Piece, Pitch, parse_ending
 
 _FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
@@ -87,6 +88,8 @@ class _Tune:
             if voice.scale is not None:
                 raise ValueError("the tune ends after < or >; add the note that is missing")
             voice.bar_line()
+            if voice.symbol is not None:
+                self.omit("chord symbols without a note")
         return voices
 
     def read_line(self, content: str) -> None:
@@ -267,6 +270,8 @@ class _Tune:
                 pitches.append(self._pitch(part))
                 ties.append(part["tie"] is not None)
                 ratios.append(note_length(part["length"]))
+            elif inside[part.start()] == '"':
+                self._symbol(part[0].strip('"'))
             elif part["skip"] is not None and part["skip"].strip(" `()"):
                 self.omit("decorations")
         if not pitches:
@@ -351,7 +356,16 @@ class _Tune:
         self.omit("grace notes", len(GRACE_NOTE.findall(token["graces"])))
 
     def _on_text(self, token: re.Match[str]) -> None:
-        self.omit("annotations" if token["words"][:1] in ("^", "_", "<", ">", "@") else "chord symbols")
+        self._symbol(token["words"])
+
+    def _symbol(self, words: str) -> None:
+        symbol = read_chord_symbol(words)
+        if symbol is None:
+            self.omit("annotations")
+        elif self.voice.symbol is not None:
+            self.omit("further chord symbols above a note")
+        else:
+            self.voice.symbol = symbol
 
     def _on_mark(self, token: re.Match[str]) -> None:
         name = token["name"]

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from seqgen.music.abc_fields import ALTERS, KeyField, signature
+from seqgen.music.chords import ChordSymbol, tidy_symbols
 from seqgen.music.pieces import (
     EMPTY_TRACKS,
     Bar,
@@ -69,10 +70,11 @@ class Event:
     `ratios` are the lengths of a chord's notes relative to the first, where they differ.
     """
 
-    __slots__ = ("first", "group", "length", "onset", "pitches", "ratios", "ties")
+    __slots__ = ("first", "group", "length", "onset", "pitches", "ratios", "symbol", "ties")
 
     def __init__(self, pitches: list[Pitch], length: Fraction, group: Group | None) -> None:
         self.pitches, self.length, self.group = pitches, length, group
+        self.symbol: ChordSymbol | None = None
         self.onset = Fraction(0)
         self.ties = [False] * len(pitches)
         self.ratios: list[Fraction] | None = None
@@ -93,6 +95,7 @@ class Voice:
         self.time = Fraction(0)
         self.scale: Fraction | None = None  # what `>` left for the next note
         self.group: Group | None = None
+        self.symbol: ChordSymbol | None = None  # for the next note
         self.pending: Event | None = None  # its length may still be changed by `>`
         self.previous: Event | None = None
         self.events: list[Event] = []
@@ -155,6 +158,7 @@ class Voice:
         if self.scale is not None:
             event.length *= self.scale
             self.scale = None
+        event.symbol, self.symbol = self.symbol, None
         self.pending = event
         if self.group is not None and self.group.left == 0:
             self.group = None
@@ -272,5 +276,8 @@ def build_piece(
         meters=tidy_changes(leader.meters),
         tempos=tidy_changes(tempos),
         bars=tidy_bars(leader.bars),
+        chords=tidy_symbols(
+            (event.onset, event.symbol) for voice in voices for event in voice.events if event.symbol
+        ),
         omitted=tuple(sorted(counts.items())),
     )

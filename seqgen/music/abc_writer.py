@@ -2,12 +2,13 @@
 
 Programs differ on how far an accidental holds: for its note alone, its octave or every octave of the bar.
 Here one is written at each note that the key does not give, and at each later note of its letter in the
-bar.
+bar. Chord symbols stand above notes of the first voice, which are cut and tied where a chord changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from seqgen.music.chords import ChordSymbol, symbol_places
 from seqgen.music.notation import VOICE_CLEFS, ZERO, Chord, layers, split_chords, symbol_lengths
 from seqgen.music.pieces import Bar, Key, Meter, Part, Piece, Pitch, Tuplet, bar_origins, value_at
 
@@ -30,6 +31,10 @@ def write_tune(piece: Piece, number: int = 1) -> str:
     voices = [(part, line) for part in piece.parts for line in layers(part)]
     boundaries = sorted({bar.onset for bar in piece.bars} | {onset for onset, _ in _changes(piece)})
     lines = [split_chords(line, boundaries) for _, line in voices]
+    symbols: dict[Fraction, ChordSymbol] = {}
+    if piece.chords and lines:
+        symbols = symbol_places(lines[0], piece.chords)
+        lines[0] = split_chords(lines[0], sorted(symbols))
     unit = _choose_unit(lines)
     text = [
         f"X:{number}",
@@ -48,7 +53,8 @@ def write_tune(piece: Piece, number: int = 1) -> str:
             text.append("%%MIDI channel 10")
         # By the standard treble-8 moves notes down an octave, so they are written as many higher.
         raised = int(len(voices) > 1 and VOICE_CLEFS.get(part.name) == "treble-8")
-        text += _Line(piece, unit, with_tempos=index == 1, raised=raised).write(line)
+        shown = symbols if index == 1 else {}
+        text += _Line(piece, unit, with_tempos=index == 1, symbols=shown, raised=raised).write(line)
     return "\n".join(text) + "\n"
 
 
@@ -109,8 +115,16 @@ def _open_tuplet(tuplet: Tuplet, group: Sequence[Chord], meter: Meter | None) ->
 class _Line:
     """Writes one voice, bar by bar."""
 
-    def __init__(self, piece: Piece, unit: Fraction, *, with_tempos: bool, raised: int = 0) -> None:
-        self._piece, self._unit, self._raised = piece, unit, raised
+    def __init__(
+        self,
+        piece: Piece,
+        unit: Fraction,
+        *,
+        with_tempos: bool,
+        symbols: Mapping[Fraction, ChordSymbol],
+        raised: int = 0,
+    ) -> None:
+        self._piece, self._unit, self._symbols, self._raised = piece, unit, symbols, raised
         self._changes = [
             (onset, field) for onset, field in _changes(piece) if with_tempos or not field.startswith("Q")
         ]
@@ -190,6 +204,8 @@ class _Line:
             if left <= 0 and beat_number != last_beat:
                 words.append("")
                 last_beat = beat_number
+            if chord.onset in self._symbols:
+                words[-1] += f'"{self._symbols[chord.onset].name}"'
             if chord.tuplet is not None:
                 left = chord.tuplet.count
                 words[-1] += _open_tuplet(chord.tuplet, chords[index : index + left], meter)

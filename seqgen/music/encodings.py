@@ -10,6 +10,11 @@ from seqgen.music.pieces import Piece
 
 __all__ = ["NoteEncoding", "count_notes", "note_encoding", "suits_melody"]
 
+NO_SINGLE_STREAM = (
+    "its tokens are no single stream: each step holds eight at once, which share one embedding and are drawn "
+    "from eight outputs; take remi or tsd, which hold the same notes one token after the other"
+)
+
 
 class NoteEncoding(Protocol):
     """A way to write a piece as tokens of the form Type_Value."""
@@ -44,8 +49,8 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
     Raises:
         TokenError: If there is none of that name, or it does not know a parameter.
     """
-    if name == "melody" and not parameters:
-        return MelodyEncoding()
+    if name == "melody":
+        return MelodyEncoding.build(parameters or {})
     if name in ("remi", "tsd", "midilike", "structured"):
         from seqgen.music.midi_tokens import FAMILIES
 
@@ -54,7 +59,9 @@ def note_encoding(name: str, parameters: Mapping[str, Any] | None = None) -> Not
         from seqgen.music.chorale import ChoraleEncoding
 
         return ChoraleEncoding.build(parameters or {})
-    known = "melody, which has none, chorale, remi, tsd, midilike and structured"
+    if name == "octuple":
+        raise TokenError(f"note encoding octuple: {NO_SINGLE_STREAM}")
+    known = "melody, chorale, remi, tsd, midilike and structured"
     raise TokenError(f"note encoding {name} with parameters {dict(parameters or {})}: known are {known}")
 
 

@@ -25,4 +25,5 @@ def open_end(piece: Piece) -> Piece:
     if bars and bars[-1].onset == end and bars[-1].kind == FINAL_BAR:
         full = not measures(replace(piece, parts=parts, bars=bars))[-1].missing
         bars = (*bars[:-1], *([replace(bars[-1], kind="|")] if full else []))
-    return replace(piece, parts=parts, bars=bars)
+    chords = tuple((at, symbol) for at, symbol in piece.chords if at < end)
+    return replace(piece, parts=parts, bars=bars, chords=chords)

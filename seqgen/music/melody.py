@@ -9,21 +9,23 @@ note costs one token. Since a duration comes before its pitch, the time passed i
 every token. `Tuplet_3:2` stands before the first note of a group, whose durations are those that sound.
 `Tie` follows the note it prolongs. `Beat_2` says that the second group of the bar begins here, where ABC
 has a space: decoding passes it over, but networks that read it make more bars that add up, at no loss per
-note (benchmarks/music). A melody leaves out title, tempo, instrument and velocity (`melody_of` says what is
-kept).
+note (benchmarks/music). `Chord_F#m7/C#`, kept with `chords`, stands right before the note or rest at which it
+begins, its tuplet and duration included, and takes no time; a note over which the chord changes is cut there
+and tied. A melody leaves out title, tempo, instrument and velocity (`melody_of` says what is kept).
 """
 
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from seqgen.errors import TokenError
+from seqgen.music.chords import ChordSymbol, ChordSymbols, cut_at_symbols, parse_chord_symbol, tidy_symbols
 from seqgen.music.measures import measures
 from seqgen.music.pieces import (
     BAR_KINDS,
@@ -69,22 +71,45 @@ def suits_melody(piece: Piece) -> bool:
     return True
 
 
-def melody_of(piece: Piece) -> Piece:
-    """Return what the encoding keeps of a piece: the notes of its one part, keys, meters and bar lines."""
+def melody_of(piece: Piece, *, chords: bool = False) -> Piece:
+    """Return what the encoding keeps of a piece: the notes of its one part, keys, meters and bar lines.
+
+    Args:
+        piece: A single line.
+        chords: Whether chord symbols are kept, each at a note, which may be cut for it.
+    """
     notes = piece.parts[0].notes if piece.parts else ()
-    return Piece(parts=(Part(notes),), keys=piece.keys, meters=piece.meters, bars=piece.bars)
+    symbols: ChordSymbols = ()
+    if chords and piece.chords:
+        notes, places = cut_at_symbols(notes, piece.chords)
+        symbols = tidy_symbols(places.items())
+    return Piece(parts=(Part(notes),), keys=piece.keys, meters=piece.meters, bars=piece.bars, chords=symbols)
 
 
 @dataclass(frozen=True, slots=True)
 class MelodyEncoding:
-    """The encoding described above; it has no parameters."""
+    """The encoding described above."""
+
+    chords: bool = False
+    """Whether chord symbols are kept."""
 
     name = "melody"
     voices = 1
 
+    @classmethod
+    def build(cls, parameters: Mapping[str, Any]) -> "MelodyEncoding":
+        """Build it from what `parameters` returned.
+
+        Raises:
+            TokenError: If a parameter is unknown.
+        """
+        if not all(name == "chords" and isinstance(value, bool) for name, value in parameters.items()):
+            raise TokenError(f"melody encoding with {dict(parameters)}: known is chords")
+        return cls(**parameters)
+
     def parameters(self) -> dict[str, Any]:
         """Return what rebuilds it."""
-        return {}
+        return asdict(self) if self.chords else {}
 
     def encode(self, piece: Piece) -> list[str]:
         """Return the tokens of a single line; one that was played is put on paper first.
@@ -95,7 +120,7 @@ class MelodyEncoding:
         piece = transcribe(piece)
         if not suits_melody(piece):
             raise TokenError(f"{piece.title or 'the piece'} is not a single line of notes; use --notes remi")
-        return list(_encode(piece))
+        return list(_encode(melody_of(piece, chords=self.chords)))
 
     def encode_midi(self, path: Path) -> None:
         """Return nothing: only a piece tells the tokens."""
@@ -131,6 +156,7 @@ def _encode(piece: Piece) -> Iterator[str]:
     yield f"Meter_{_name(value_at(piece.meters, _START))}"
     yield f"Unit_{unit}"
     marks, beats = _marks(piece), beat_numbers(piece)
+    symbols = dict(piece.chords)
     usual, left, passed = unit, 0, 0
     for note in notes:
         while passed < len(marks) and marks[passed][0] <= note.onset:
@@ -138,6 +164,8 @@ def _encode(piece: Piece) -> Iterator[str]:
             passed += 1
         if note.onset in beats:
             yield f"Beat_{beats[note.onset]}"
+        if note.onset in symbols:
+            yield f"Chord_{symbols[note.onset].name}"
         if note.tuplet is not None:
             yield f"Tuplet_{note.tuplet.name}"
             usual, left = unit * note.tuplet.normal / note.tuplet.actual, note.tuplet.count
@@ -198,6 +226,7 @@ class _Melody:
         self._bars: list[Bar] = []
         self._keys: list[tuple[Fraction, Key | None]] = []
         self._meters: list[tuple[Fraction, Meter | None]] = []
+        self._chords: list[tuple[Fraction, ChordSymbol]] = []
         self._may_tie = False
 
     def read(self, token: str) -> None:
@@ -221,6 +250,8 @@ class _Melody:
             self._keys.append((self.time, value))
         elif kind == "Meter":
             self._meters.append((self.time, value))
+        elif kind == "Chord":
+            self._chords.append((self.time, value))
         elif kind == "Unit" and not self._notes:
             self._unit = value
         self._may_tie = kind == "Pitch"
@@ -250,6 +281,7 @@ class _Melody:
             keys=tidy_changes(self._keys),
             meters=tidy_changes(self._meters),
             bars=tidy_bars(self._bars),
+            chords=tidy_symbols(pair for pair in self._chords if pair[0] < self.time),
         )
 
 
@@ -300,5 +332,6 @@ _VALUES: dict[str, Callable[[str], Any]] = {
     "Tie": _parse_nothing,
     "Tuplet": _parse_tuplet,
     "Key": lambda text: None if text == "none" else parse_key(text),
+    "Chord": parse_chord_symbol,
     "Meter": lambda text: None if text == "none" else parse_meter(text),
 }

@@ -65,6 +65,8 @@ def read_midi(path: Path) -> Piece:
 
 
 def _first_line(error: Exception) -> str:
+    if "Division type" in str(error):
+        return "its times are in seconds (SMPTE), not in beats; export it with ticks a quarter"
     reason = (str(error).splitlines() or ["unknown fault"])[0].removesuffix(": iostream error")
     return f"broken MIDI file: {reason.removeprefix('MiniMidi: ')}"
 

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from seqgen.music.chords import ChordSymbols
 
 T = TypeVar("T")
 
@@ -279,8 +282,8 @@ class Piece:
     """A piece of music.
 
     Changes of key, meter and tempo (quarters a minute) are pairs of onset and value in time order; None
-    ends a key or a meter, and a piece without an entry at 0 begins without one. `omitted` counts what the
-    source held and a piece does not, such as ("chord symbols", 12).
+    ends a key or a meter, and a piece without an entry at 0 begins without one. `chords` are chord symbols.
+    `omitted` counts what the source held and a piece does not, such as ("grace notes", 12).
     """
 
     parts: tuple[Part, ...]
@@ -289,6 +292,7 @@ class Piece:
     meters: tuple[tuple[Fraction, Meter | None], ...] = ()
     tempos: tuple[tuple[Fraction, float], ...] = ()
     bars: tuple[Bar, ...] = ()
+    chords: "ChordSymbols" = ()
     omitted: tuple[tuple[str, int], ...] = ()
 
     @cached_property

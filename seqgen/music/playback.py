@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TypeVar
 
+from seqgen.music.chords import ChordSymbol, ChordSymbols
 from seqgen.music.pieces import Bar, Note, Piece, Pitch, tidy_changes, value_at
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ def unfold(piece: Piece) -> Piece:
         meters=_unfold_changes(piece.meters, spans),
         tempos=_unfold_changes(piece.tempos, spans),
         bars=(),
+        chords=_unfold_symbols(piece.chords, spans),
     )
 
 
@@ -89,6 +91,15 @@ def _unfold_changes(
         played += [(onset + time - start, value) for onset, value in changes if start < onset < end]
         time += end - start
     return tidy_changes(played)
+
+
+def _unfold_symbols(symbols: ChordSymbols, spans: Sequence[tuple[Fraction, Fraction]]) -> ChordSymbols:
+    played: list[tuple[Fraction, ChordSymbol]] = []
+    time = _ZERO
+    for start, end in spans:
+        played += [(onset + time - start, symbol) for onset, symbol in symbols if start <= onset < end]
+        time += end - start
+    return tuple(played)
 
 
 def join_ties(notes: Sequence[Note]) -> tuple[Note, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen.errors import CorpusError
+from seqgen.music.chords import ChordSymbol, tidy_symbols
 from seqgen.music.pieces import (
     EMPTY_TRACKS,
     MAX_BEATS,
@@ -28,6 +29,7 @@ from seqgen.music.pieces import (
     tidy_changes,
     tidy_ties,
 )
+from seqgen.music.score_chords import symbol_of
 from seqgen.music.tuplets import mark_tuplets
 
 _FORMATS = {".krn": "humdrum"}
@@ -113,6 +115,7 @@ class _Reader:
         self.meters: list[tuple[Fraction, Meter | None]] = []
         self.tempos: list[tuple[Fraction, float]] = []
         self.bars: list[Bar] = []
+        self.chords: list[tuple[Fraction, ChordSymbol]] = []
 
     def read(self, found: Any, fallback_title: str) -> Piece:
         """Turn a music21 score into a piece; of several scores in a file the first."""
@@ -127,6 +130,8 @@ class _Reader:
         self._count_spanners(found)
         bars = tidy_bars(self.bars)
         kept = [part for part in parts if part.notes]
+        chords = tidy_symbols(self.chords)
+        self.omitted["further chord symbols above a note"] = len(self.chords) - len(chords)
         self.omitted[EMPTY_TRACKS] = len(parts) - sum(any(n.pitch for n in part.notes) for part in parts)
         metadata = found.metadata
         return Piece(
@@ -136,6 +141,7 @@ class _Reader:
             meters=tidy_changes(self.meters),
             tempos=tidy_changes(self.tempos),
             bars=bars,
+            chords=chords,
             omitted=tuple(sorted((what, count) for what, count in self.omitted.items() if count)),
         )
 
@@ -188,7 +194,7 @@ class _Reader:
     def _read_note(self, element: Any, onset: Fraction, notes: list[Note]) -> None:
         kinds = element.classes
         if "Harmony" in kinds or "ChordSymbol" in kinds or "NoChord" in kinds:
-            self.omitted["chord symbols"] += 1
+            self._read_symbol(element, onset)
             return
         members = list(element.notes) if "ChordBase" in kinds else [element]
         if element.duration.isGrace:
@@ -205,6 +211,13 @@ class _Reader:
         for member in members:
             tie = member.tie is not None and member.tie.type in ("start", "continue")
             notes.append(Note(onset, duration, self._pitch(member), tie))
+
+    def _read_symbol(self, element: Any, onset: Fraction) -> None:
+        symbol = symbol_of(element)
+        if symbol is None:
+            self.omitted["chord symbols of other kinds"] += 1
+        else:
+            self.chords.append((onset, symbol))
 
     def _pitch(self, member: Any) -> Pitch:
         if "Unpitched" in member.classes:

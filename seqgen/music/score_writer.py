@@ -5,13 +5,14 @@ music21's `makeNotation` is not used as a whole, for it fills short measures wit
 
 import contextlib
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from seqgen.music.notation import VOICE_CLEFS, ZERO, Chord, layers
 from seqgen.music.pieces import Key, Part, Piece, value_at
+from seqgen.music.score_chords import music21_symbol
 from seqgen.music.score_reader import quiet
 from seqgen.music.score_symbols import Symbol, UnwritableError, music21_note, symbols_of
 from seqgen.music.transcribe import snap
@@ -81,6 +82,8 @@ class _Measures:
         self._add_endings(built, measures)
         measures[0].clef = _clef(part, built)
         built.makeAccidentals(inPlace=True)
+        if self._leads:
+            self._add_chords(measures)
         return built
 
     def _name(self, number: int) -> str:
@@ -139,6 +142,12 @@ class _Measures:
                 target.insert(_time(symbol.onset - start), music21_note(symbol))
             if target is not measure:
                 measure.insert(0, target)
+
+    def _add_chords(self, measures: Sequence[Any]) -> None:
+        """Put in chord symbols, after clef and accidentals are chosen, for music21 takes them for notes."""
+        for onset, symbol in self._piece.chords:
+            number = bisect_right(self._starts, onset) - 1
+            measures[number].insert(_time(onset - self._starts[number]), music21_symbol(symbol))
 
     def _add_endings(self, built: Any, measures: Sequence[Any]) -> None:
         """Bracket each ending: to the next repeat sign, a single measure if it is the last of its group."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
+from seqgen.music.chords import tidy_symbols
 from seqgen.music.pieces import (
     Bar,
     Key,
@@ -134,6 +135,7 @@ def snap(piece: Piece, step: Fraction) -> Piece:
         meters=tidy_changes((on_grid(at, step), meter) for at, meter in piece.meters),
         tempos=tidy_changes((on_grid(at, step), tempo) for at, tempo in piece.tempos),
         bars=tidy_bars(replace(bar, onset=on_grid(bar.onset, step)) for bar in piece.bars),
+        chords=tidy_symbols((on_grid(at, step), symbol) for at, symbol in piece.chords),
     )
 
 

@@ -1,12 +1,13 @@
 """Pieces in other keys and at other speeds, spelled as their new keys ask; and the same for tokens.
 
-Moving the tokens of a piece gives the tokens of the moved piece, whatever the note encoding: only `Pitch` and
-`Key` tokens say how high something is.
+Moving the tokens of a piece gives the tokens of the moved piece, whatever the note encoding: only `Pitch`,
+`Key` and `Chord` tokens say how high something is.
 """
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from seqgen.music.chords import ChordSymbol, parse_chord_symbol
 from seqgen.music.pieces import (
     MAX_BEATS,
     METER_UNITS,
@@ -71,6 +72,20 @@ def move_key(key: Key, interval: Interval) -> Key:
     return Key(step + ("#" * alter if alter > 0 else "b" * -alter), key.mode)
 
 
+def move_symbol(symbol: ChordSymbol, interval: Interval) -> ChordSymbol:
+    """Move a chord symbol; a root or bass of more than one sign is respelled."""
+    bass = _move_name(symbol.bass, interval) if symbol.bass else ""
+    return replace(symbol, root=_move_name(symbol.root, interval), bass=bass)
+
+
+def _move_name(name: str, interval: Interval) -> str:
+    place = line_of_fifths(name[0], name.count("#") - name.count("b")) + interval.fifths
+    while not -7 <= place < 14:
+        place += 12 if place < 0 else -12
+    step, alter = spelled_at(place)
+    return step + ("#" * alter if alter > 0 else "b" * -alter)
+
+
 def move_token(token: str, interval: Interval) -> str:
     """Move a token of any note encoding.
 
@@ -80,6 +95,8 @@ def move_token(token: str, interval: Interval) -> str:
     kind, _, value = token.partition("_")
     if kind == "Key" and value != "none":
         return f"Key_{move_key(parse_key(value), interval).name}"
+    if kind == "Chord":
+        return f"Chord_{move_symbol(parse_chord_symbol(value), interval).name}"
     if kind != "Pitch":
         return token
     if value.isdigit():
@@ -103,6 +120,8 @@ def pitch_of(token: str) -> int:
 def mark_in_any_key(token: str) -> str:
     """Return what of a token stays when it is moved: of a key its mode, of a pitch nothing."""
     kind, _, value = token.partition("_")
+    if kind == "Chord":
+        return f"Chord_{parse_chord_symbol(value).kind}"
     if kind == "Key":
         return f"Key_{value.partition('-')[2]}"
     return kind if kind == "Pitch" else token
@@ -128,7 +147,8 @@ def transpose(piece: Piece, semitones: int) -> Piece:
         part if part.is_drum else replace(part, notes=tuple(map(moved, part.notes))) for part in piece.parts
     )
     keys = tuple((at, move_key(key, interval) if key else None) for at, key in piece.keys)
-    return replace(piece, parts=parts, keys=keys)
+    chords = tuple((at, move_symbol(symbol, interval)) for at, symbol in piece.chords)
+    return replace(piece, parts=parts, keys=keys, chords=chords)
 
 
 def first_fifths(piece: Piece) -> int | None:
@@ -197,6 +217,7 @@ def stretch(piece: Piece, factor: Fraction) -> Piece | None:
         meters=tuple(meters),
         tempos=tuple((at * factor, tempo) for at, tempo in piece.tempos),
         bars=tuple(replace(bar, onset=bar.onset * factor) for bar in piece.bars),
+        chords=tuple((at * factor, symbol) for at, symbol in piece.chords),
     )
 
 

@@ -1,9 +1,9 @@
 """Automata over tokens that fill given bars of a melody exactly.
 
-A tune in tokens is frames (key, meter, unit, bar lines, endings) and stretches of notes between them. What
-is drawn keeps the frames and fills each stretch to its length, with the beat marks where they belong, times
-on a grid of 32nd notes and tuplets of equal notes that end on it. Pitches and rests are free, or those of the
-stretch in their order.
+A tune in tokens is frames (key, meter, unit, bar lines, endings, chords) and stretches of notes between
+them. What is drawn keeps the frames and fills each stretch to its length, with the beat marks where they
+belong, times on a grid of 32nd notes and tuplets of equal notes that end on it. Pitches and rests are free,
+or those of the stretch in their order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -183,7 +183,21 @@ class Filler:
     def _is_full(self, place: _Place) -> bool:
         used_up = not self.keeps_pitches or place.note == len(self._given[place.stretch])
         full = place.at == self.chosen[place.stretch].length
-        return full and used_up and not place.left and place.stage in ("begin", "pitch", "rest", "tie")
+        stages = ("beat",) if self._has_beat_at_end(place) else ("begin", "pitch", "rest", "tie")
+        return full and used_up and not place.left and place.stage in stages
+
+    def _has_beat_at_end(self, place: _Place) -> bool:
+        """Say whether a beat mark ends a stretch, as before a chord symbol: that comes after the mark."""
+        return self.tune[self.chosen[place.stretch].stop - 1].startswith("Beat_")
+
+    def _beat(self, place: _Place) -> int | None:
+        """Return the beat mark that is due, unless it came before the chord symbol that opened a stretch."""
+        stretch = self.chosen[place.stretch]
+        if place.stage not in ("begin", "pitch", "rest", "tie"):
+            return None
+        if place.stage == "begin" and self.tune[stretch.start - 1].startswith("Chord_"):
+            return None
+        return self._beats.get(stretch.onset + place.at)
 
     def _follow(self, place: _Place) -> Iterator[tuple[int, _Place]]:
         if place.stage == "frame" or (self._is_full(place) and not self._must_tie(place)):
@@ -194,8 +208,8 @@ class Filler:
             yield self._ids["Tie"], place._replace(stage="tie")
         if self._must_tie(place):
             return
-        beat = self._beats.get(self.chosen[place.stretch].onset + place.at)
-        if beat is not None and place.stage in ("begin", "pitch", "rest", "tie"):
+        beat = self._beat(place)
+        if beat is not None:
             yield beat, place._replace(stage="beat")
             return
         if place.stage not in ("duration", "tuplet") and not place.left:

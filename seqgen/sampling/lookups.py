@@ -9,7 +9,7 @@ from seqgen.data.suffixes import ensure_suffixes
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_only
 from seqgen.kernels.mixing import NO_MIX, NgramMix
-from seqgen.sampling.events import Ended, Event
+from seqgen.sampling.events import Ended, Event, in_order
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,42 @@ class Lookups:
     mixing: NgramMix = NO_MIX
     index_hash: str = ""
 
-    def complete(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Pass on samples that have to obey a constraint.
+    def complete(
+        self, events: Iterable[Event], *, notify: Callable[[str], None] = lambda message: None
+    ) -> Iterator[Event]:
+        """Pass on samples that have to obey a constraint, without those that ended before they did.
+
+        A sample is left out if at some place all that the constraint allows would copy too much; those after
+        it move up.
+
+        Args:
+            events: Of the samples.
+            notify: Called with one line if some are left out.
 
         Raises:
-            ConfigError: If one ended where all that the constraint allows would copy too much.
+            ConfigError: If none is left.
         """
-        for event in events:
-            if isinstance(event, Ended) and event.reason == "copy":
-                raise ConfigError(
-                    f"--max-copy {self.copying.longest}: in sample {event.sequence + 1} all that the "
-                    "constraint allows would copy more; allow more or try another --seed"
-                )
-            yield event
+        if not self.copying.longest:
+            yield from events
+            return
+        made = left_out = 0
+        held: list[Event] = []
+        for event in in_order(events):
+            held.append(event._replace(sequence=made))
+            if not isinstance(event, Ended):
+                continue
+            if event.reason == "copy":
+                left_out += 1
+            else:
+                made += 1
+                yield from held
+            held = []
+        option = f"--max-copy {self.copying.longest}: "
+        wall = "all that the constraint allows would somewhere copy more"
+        if left_out and not made:
+            raise ConfigError(f"{option}in every sample {wall}; allow more or try another --seed")
+        if left_out:
+            notify(f"{option}{left_out} of {made + left_out} samples left out, for {wall}")
 
 
 NO_LOOKUPS = Lookups()

@@ -4,8 +4,8 @@ A clock runs within the bar and goes on over every section boundary and every re
 therefore begins, ends, and begins and ends each of its sections at one place in the bar, and first and last
 bar make a whole one. Sections begin at the start and where a repeat sign, double bar or final bar stands; a
 first ending begins at a bar line and ends with `:|`, where the second one begins. Tuplets are of equal notes;
-outside of them durations are halves of halves. The meter stays the same. A tune begins with a note, so
-that it has one.
+outside of them durations are halves of halves. Chord symbols stand before notes, rests and tuplets. The
+meter stays the same. A tune begins with a note, so that it has one.
 
 Positions are ticks. What is counted, layers, are pick-up lengths, bars and whatever the caller counts.
 """
@@ -164,6 +164,8 @@ class Rhythm:
             yield self.kind("rest", number), free, 0
         yield self.kind("tie"), free, 0
         yield self.kind("key"), free, 0
+        if tokens.chords:
+            yield self.kind("chord"), free, 0
 
     def _start(self, state: State) -> Iterator[Edge]:
         yield self.kind("key"), State("keyed"), 0
@@ -178,7 +180,7 @@ class Rhythm:
             yield self.kind("unit", unit), State("first", state.meter, START), number * self.unit_step
 
     def _first(self, state: State) -> Iterator[Edge]:
-        yield from self._notes(state._replace(what="on"))
+        yield from self._place(state._replace(what="on"))
         if "|:" in self.tokens.bars:
             yield self.kind("bar", "|:"), state._replace(what="on"), 0
 
@@ -203,7 +205,7 @@ class Rhythm:
                 state = state._replace(section=SECTION)
         number = state.ticks // beat + 1
         if state.ticks % beat or number not in self.tokens.beats:
-            yield from self._notes(state._replace(what="on"))
+            yield from self._place(state._replace(what="on"))
         else:
             yield self.kind("beat", number), state._replace(what="on"), 0
 
@@ -251,7 +253,7 @@ class Rhythm:
 
     def _bar(self, state: State) -> Iterator[Edge]:
         """A plain bar line was told, where a first ending may begin."""
-        yield from self._notes(state._replace(what="on"))
+        yield from self._place(state._replace(what="on"))
         if {"1", "2"} <= set(self.tokens.endings) and ":|" in self.tokens.bars:
             yield self.kind("ending", "1"), state._replace(what="on", section=ENDING), 0
 
@@ -266,10 +268,19 @@ class Rhythm:
     _over = _edge
 
     def _changed(self, state: State) -> Iterator[Edge]:
-        yield from self._notes(state._replace(what="on"))
+        yield from self._place(state._replace(what="on"))
 
     def _on(self, state: State) -> Iterator[Edge]:
+        yield from self._place(state)
+
+    def _place(self, state: State) -> Iterator[Edge]:
+        """A note, rest or tuplet begins here, and a chord symbol may come first."""
+        if self.tokens.chords:
+            yield self.kind("chord"), state._replace(what="chorded"), 0
         yield from self._notes(state)
+
+    def _chorded(self, state: State) -> Iterator[Edge]:
+        yield from self._notes(state._replace(what="on"))
 
     def _notes(self, state: State) -> Iterator[Edge]:
         """A note, a rest or a tuplet begins here."""

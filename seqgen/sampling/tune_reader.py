@@ -176,6 +176,8 @@ class _Tables:
         ):
             for value, token in table.items():
                 kinds[token] = self._kind(name, value)
+        for token in tokens.chords.values():
+            kinds[token] = self._kind("chord")
         if tokens.rest is not None:
             kinds[tokens.rest] = self._kind("rest", unit)
         if self._melodies.changes_key:

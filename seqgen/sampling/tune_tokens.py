@@ -22,6 +22,7 @@ class TuneTokens:
     bars: dict[str, int] = field(default_factory=dict)
     endings: dict[str, int] = field(default_factory=dict)
     beats: dict[int, int] = field(default_factory=dict)
+    chords: dict[str, int] = field(default_factory=dict)
     rest: int | None = None
     tie: int | None = None
 
@@ -45,6 +46,7 @@ def read_tune_tokens(names: Sequence[str], banned: Iterable[int] = ()) -> TuneTo
         "Bar": (tokens.bars, str),
         "Ending": (tokens.endings, str),
         "Beat": (tokens.beats, int),
+        "Chord": (tokens.chords, str),
     }
     for number, name in enumerate(names):
         kind, _, value = name.partition("_")

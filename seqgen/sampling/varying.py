@@ -13,6 +13,7 @@ from seqgen.sampling.automata import Automaton, Limits, explore
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import Ended, Event, Sample, collect
 from seqgen.sampling.filling import Filler, stretches
+from seqgen.sampling.filling_chorale import ChoraleFiller, is_cell
 from seqgen.sampling.prompts import MERGED, Prompt, encode_tune, note_tokenizer
 from seqgen.sampling.stops import Drawn
 
@@ -78,31 +79,61 @@ def infill(
     """Return a variation of a tune that draws some bars anew and keeps the others.
 
     Args:
-        tokenizer: Of a model of melodies.
+        tokenizer: Of a model of melodies or chorales.
         piece: The tune.
         bars: The first and the last one; a pick-up is bar 0.
         banned: Tokens that are never drawn.
 
     Raises:
-        ConfigError: If the tune has no such bars, or the encoding is not melody.
+        ConfigError: If the tune has no such bars, or the encoding is neither melody nor chorale.
         CorpusError: If bar lines between them are unknown to the model.
-        TokenError: If the tune is no melody.
+        TokenError: If the tune does not suit the encoding.
     """
-    _require_melody(tokenizer, "--infill")
+    name = note_tokenizer(tokenizer).encoding.name
+    if name not in _INFILLING:
+        known = " or ".join(_INFILLING)
+        raise ConfigError(f"--infill: it needs a model of the {known} encoding; this one is of {name}")
     _require_single(tokenizer, "--infill")
+    start, end, automaton, whole = _INFILLING[name](tokenizer, piece, bars)
+    return Variation(replace(_part(whole, start), rest=whole.names[end:]), automaton.without(banned))
+
+
+def _infill_melody(
+    tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int]
+) -> tuple[int, int, Automaton, Prompt]:
     whole = encode_tune(tokenizer, piece)
     found = stretches(whole.names)
     chosen = [stretch for stretch in found if bars[0] <= stretch.bar <= bars[1]]
-    numbers = {stretch.bar for stretch in found}
-    if not chosen or not set(range(bars[0], bars[1] + 1)) <= numbers:
-        held = f"bars {min(numbers)} to {max(numbers)}" if numbers else "no notes"
-        asked = f"{bars[0]}" if bars[0] == bars[1] else f"{bars[0]}-{bars[1]}"
-        raise ConfigError(f"--infill {asked}: the tune has {held}")
+    _require_bars(bars, {stretch.bar for stretch in found})
     start, end = chosen[0].start, chosen[-1].stop
     pairs = pairwise(chosen)
     _require_known(tokenizer, whole, [n for one, two in pairs for n in whole.names[one.stop : two.start]])
-    automaton = Filler(tokenizer.tokens, whole.names, chosen, end=end).automaton()
-    return Variation(replace(_part(whole, start), rest=whole.names[end:]), automaton.without(banned))
+    return start, end, Filler(tokenizer.tokens, whole.names, chosen, end=end).automaton(), whole
+
+
+def _infill_chorale(
+    tokenizer: Tokenizer, piece: "Piece", bars: tuple[int, int]
+) -> tuple[int, int, Automaton, Prompt]:
+    encoding, whole = note_tokenizer(tokenizer).encoding, encode_tune(tokenizer, piece)
+    numbers = encoding.bar_numbers(whole.names)
+    cells = [(place, numbers[place]) for place, name in enumerate(whole.names) if is_cell(name)]
+    _require_bars(bars, {number for _, number in cells})
+    chosen = [place for place, number in cells if bars[0] <= number <= bars[1]]
+    start, end = chosen[0], chosen[-1] + 1
+    marks = [name for name in whole.names[start:end] if not is_cell(name)]
+    _require_known(tokenizer, whole, marks)
+    filler = ChoraleFiller(tokenizer.tokens, whole.names, start, end, encoding.voices)
+    return start, end, filler.automaton(), whole
+
+
+_INFILLING = {"melody": _infill_melody, "chorale": _infill_chorale}
+
+
+def _require_bars(bars: tuple[int, int], numbers: set[int]) -> None:
+    if not set(range(bars[0], bars[1] + 1)) <= numbers:
+        held = f"bars {min(numbers)} to {max(numbers)}" if numbers else "no notes"
+        asked = f"{bars[0]}" if bars[0] == bars[1] else f"{bars[0]}-{bars[1]}"
+        raise ConfigError(f"--infill {asked}: the tune has {held}")
 
 
 def rhythm_of(names: Sequence[str], tune: Sequence[str]) -> Automaton:

@@ -54,7 +54,7 @@ def test_a_book_becomes_a_book_and_what_is_left_out_is_told(tmp_path, capsys):
     assert told.out == ""
     assert told.err.splitlines() == [
         "seqgen: not read: book.abc: line 19: the number 7 belongs to no note",
-        "seqgen: left out: chord symbols (1), grace notes (1)",
+        "seqgen: left out: grace notes (1)",
     ]
 
 

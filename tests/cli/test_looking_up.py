@@ -82,8 +82,19 @@ def test_a_sample_with_nothing_left_to_draw_says_why_it_ended(sample):
 
 def test_a_constraint_that_leaves_only_copies_is_an_error(sample):
     code, out, err = sample("--regex", "a bad cab.", "--index", "book.index", "--max-copy", 4)
-    assert (code, out) == (1, "a ba")
-    assert "--max-copy 4: in sample 1 all that the constraint allows would copy more" in err
+    assert (code, out) == (1, "")
+    assert "--max-copy 4: in every sample all that the constraint allows would somewhere copy more" in err
+
+
+def test_samples_that_a_constraint_left_only_copies_for_are_left_out_and_told(sample):
+    options = ["--regex", r"a bad (cab|bea)\.", "--index", "book.index", "--max-copy", 7, "--temperature", 99]
+    code, out, err = sample(*options, "--count", 40, "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert 0 < len(records) < 40
+    assert [record["sample"] for record in records] == list(range(1, len(records) + 1))
+    assert {record["text"] for record in records} == {"a bad bea."}
+    assert f"--max-copy 7: {40 - len(records)} of 40 samples left out" in err
 
 
 def test_the_best_of_several_is_none_that_a_constraint_left_only_copies_for(sample):

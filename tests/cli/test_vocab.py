@@ -99,4 +99,20 @@ def test_music_is_prepared_as_asked(tmp_path, capsys):
     assert run(["vocab", str(path), "--parts", "Soprano,Oboe", "-o", str(tmp_path / "w.json")]) == 1
     assert "it has no part Oboe; its parts are 1 Soprano, 2 Alto" in capsys.readouterr().err
     assert run(["vocab", str(path), "--notes", "melody", "--grid", "2", "-o", str(tmp_path / "w.json")]) == 1
-    assert "known are melody, which has none" in capsys.readouterr().err
+    assert "melody encoding with {'grid': 2}: known is chords" in capsys.readouterr().err
+
+
+SONG = 'X:1\nT:Song\nM:4/4\nL:1/4\nK:G\n"G"GABc | "D7/f+"d4 | "G"G2 "fine"G2 |]\n'
+
+
+def test_chord_symbols_are_an_option_of_melody(tmp_path, capsys):
+    (tmp_path / "song.abc").write_text(SONG)
+    out = tmp_path / "v.json"
+    for options, count in (([], 0), (["--with", "chord"], 2)):
+        assert run(["vocab", str(tmp_path / "song.abc"), "-o", str(out), *options]) == 0
+        names = json.loads(out.read_text())["tokens"]
+        assert sum(name.startswith("Chord_") for name in names) == count
+    assert load_tokenizer(out).vocab.options["parameters"] == {"chords": True}
+    capsys.readouterr()
+    assert run(["vocab", str(tmp_path / "song.abc"), "-o", str(out), "--notes", "octuple"]) == 1
+    assert "take remi or tsd" in capsys.readouterr().err

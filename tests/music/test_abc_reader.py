@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqgen.errors import CorpusError
+from seqgen.music.abc_fields import read_meter
 from seqgen.music.abc_reader import read_tune
 from seqgen.music.pieces import Key, Meter, Piece, Tuplet
 
@@ -241,7 +242,7 @@ def test_an_overlay_sounds_with_its_bar():
 @pytest.mark.parametrize(
     ("body", "what", "count"),
     [
-        ('"G"C "Am7"D', "chord symbols", 2),
+        ('"G"C "fine"D', "annotations", 1),
         ('"^slowly"C', "annotations", 1),
         ("{ga}C", "grace notes", 2),
         ("~C .D uE !trill!F +fermata+G", "decorations", 5),
@@ -332,3 +333,8 @@ def test_any_text_is_read_or_refused(text):
     except CorpusError:
         return
     assert piece.note_count
+
+
+def test_of_meters_that_take_turns_none_is_in_force():
+    assert read_meter("2/4 3/4") is None
+    assert read_meter("(2+3)/8") == Meter(5, 8)

@@ -20,6 +20,7 @@ from seqgen.music.write import write_abc
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ENCODING = MelodyEncoding()
+WITH_CHORDS = MelodyEncoding(chords=True)
 
 
 def folder(name: str) -> Path:
@@ -62,7 +63,10 @@ def check(name: str, *, refused: int, sample: int = 1) -> None:
         assert piece.note_count, place
         if suits_melody(piece):
             assert ENCODING.decode(ENCODING.encode(piece)) == melody_of(piece), place
-            assert melody(read_tune(write_abc([piece]), source=place)) == melody(piece), place
+            kept = melody_of(piece, chords=True)
+            assert WITH_CHORDS.decode(WITH_CHORDS.encode(piece)) == kept, place
+            again = read_tune(write_abc([piece]), source=place)
+            assert (melody(again), again.chords) == (melody(piece), kept.chords), place
     assert all("\n" not in error for error in errors)
     assert len(errors) <= refused, errors
 

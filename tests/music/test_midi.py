@@ -29,6 +29,7 @@ PIECE = Piece(
     meters=((Fraction(0), Meter(3, 4)), (Fraction(3), Meter(6, 8))),
     tempos=((Fraction(0), 90.0), (Fraction(3), 100.0)),
 )
+WRITTEN = write_midi(PIECE)
 
 
 def round_trip(piece: Piece, tmp_path) -> Piece:
@@ -101,6 +102,10 @@ def test_septuplets_get_a_finer_grid():
             r"truncated MIDI file: the chunk at byte \d+ should have \d+ bytes, \d+ are left",
         ),
         (write_midi(replace(PIECE, parts=())), "a MIDI file with no notes"),
+        (
+            write_midi(PIECE)[:12] + b"\xe7\x28" + write_midi(PIECE)[14:],
+            "its times are in seconds .SMPTE., not",
+        ),
         (write_midi(PIECE).replace(b"\x90\x3e", b"\x90\xfe"), "broken MIDI file|truncated"),
         (
             write_midi(Piece(parts=(Part((note(90_000, 1, "C4"),)),))),

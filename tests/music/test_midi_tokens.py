@@ -99,3 +99,8 @@ def starts(piece):
     return sorted(
         (round(n.onset * GRID), n.pitch.midi) for part in piece.parts for n in part.notes if n.pitch
     )
+
+
+def test_octuple_is_refused_with_the_reason_and_another_to_take():
+    with pytest.raises(TokenError, match=r"octuple: its tokens are no single stream.*take remi or tsd"):
+        note_encoding("octuple")

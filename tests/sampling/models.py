@@ -21,9 +21,9 @@ def char_tokenizer(alphabet=ALPHABET):
     return make_tokenizer(Vocab(level="char", modality="text", tokens=tokens, options={"normalize": "nfc"}))
 
 
-def note_tokenizer(pieces, notes="melody"):
+def note_tokenizer(pieces, notes="melody", **parameters):
     """Return a tokenizer that knows the tokens of some pieces."""
-    encoding = note_encoding(notes)
+    encoding = note_encoding(notes, parameters)
     known = dict.fromkeys(token for piece in pieces for token in encoding.encode(piece))
     options = {"notes": notes, "parameters": encoding.parameters()}
     return make_tokenizer(Vocab(level="note", modality="music", tokens=(EOS, UNK, *known), options=options))

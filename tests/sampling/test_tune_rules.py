@@ -39,13 +39,13 @@ def constrained(*, prompt=(), length=400, tokenizer=KNOWN, **rules):
     return found
 
 
-def samples(tmp_path, *, count=100, length=160, prompt=(), temperature=3.0, seed=1, **rules):
+def samples(tmp_path, *, count=100, length=160, prompt=(), temperature=3.0, seed=1, known=KNOWN, **rules):
     """Return the tokens of samples of a random model under rules, the prompt included."""
-    sampler = Sampler(write_model(tmp_path / "m", KNOWN))
-    constraint = constrained(prompt=prompt, length=length, **rules)
+    sampler = Sampler(write_model(tmp_path / "m", known))
+    constraint = constrained(prompt=prompt, length=length, tokenizer=known, **rules)
     config = SampleConfig(count=count, length=length, temperature=temperature, seed=seed)
     drawn = collect(sampler.generate(config, prompt=prompt, constraint=constraint))
-    return [KNOWN.decode_tokens([*prompt, *sample.tokens]) for sample in drawn]
+    return [known.decode_tokens([*prompt, *sample.tokens]) for sample in drawn]
 
 
 def clock(piece):
@@ -94,6 +94,37 @@ def test_tokens_are_those_that_the_tune_is_written_with_again(tmp_path):
     again = [ENCODING.encode(ENCODING.decode(tokens)) for tokens in found]
     beats = [[token for token in tokens if token.startswith(("Beat", "Bar"))] for tokens in found]
     assert beats == [[token for token in tokens if token.startswith(("Beat", "Bar"))] for tokens in again]
+
+
+SONGS = [
+    abc_piece(abc)
+    for abc in (
+        REEL.replace("ABcd e2f2", '"D"ABcd "A7/c+"e2"G"f2').replace("d2-d4", '"D"d2-"G"d4'),
+        JIG.replace("D | GAB", '"D7"D | "G"GAB').replace("(3cde", '"Am"(3cde'),
+        WALTZ,
+    )
+]
+CHORDS = note_tokenizer(SONGS, chords=True)
+
+
+def test_chord_symbols_take_no_time(tmp_path):
+    found = samples(tmp_path, known=CHORDS, count=60)
+    assert {name for tokens in found for name in tokens if name.startswith("Chord")} == {
+        f"Chord_{name}" for name in ("D", "A7/C#", "G", "D7", "Am")
+    }
+    for tokens in found:
+        piece = assert_whole(tokens)
+        assert len(piece.chords) == sum(name.startswith("Chord") for name in tokens)  # never two at once
+    again = [ENCODING.decode(tokens) for tokens in samples(tmp_path, known=CHORDS, count=20, bars=4)]
+    assert all(wrong_measures(piece) == [] for piece in again)
+
+
+def test_songs_of_the_corpus_are_allowed():
+    whole = constrained(tokenizer=CHORDS)
+    for piece in SONGS:
+        ids = CHORDS.encode(piece).tolist()
+        count, rest = whole.obeyed(ids)
+        assert (count, rest.shortest) == (len(ids), 0)
 
 
 def test_tunes_of_the_corpus_are_allowed():

@@ -155,5 +155,35 @@ def test_bars_that_are_not_there_and_tokens_that_would_have_to_stay_are_told():
     with pytest.raises(CorpusError, match=r"Duration_3/8"):
         keep(MELODY, abc_piece(JIG.replace("GAB", "G/>A/B2")), "rhythm")
     remi = note_tokenizer([PIECE], "remi")
-    with pytest.raises(ConfigError, match=r"^--infill: it needs a model of the melody encoding"):
+    with pytest.raises(ConfigError, match=r"^--infill: .* melody or chorale encoding; this one is of remi$"):
         infill(remi, PIECE, (1, 1))
+
+
+SONG = JIG.replace("GAB d2B", '"G"GAB "D7/f+"d2"Em"B')
+CHORDS = note_tokenizer([abc_piece(SONG)], chords=True)
+
+
+def test_filled_bars_keep_their_chords_where_they_are():
+    piece = abc_piece(SONG)
+    variation = infill(CHORDS, piece, (1, 2))
+    names = CHORDS.encoding.encode(piece)
+    state = 0
+    for name in names[len(variation.prompt.names) : -len(variation.prompt.rest)]:
+        assert variation.constraint.mask(state)[CHORDS.tokens.index(name)]
+        state = variation.constraint.advance(state, CHORDS.tokens.index(name))
+    assert variation.constraint.accepting[state]
+    kinds = ("Beat", "Chord", "Bar")
+    for symbols in walks(variation.constraint, 40):
+        tokens = [*variation.prompt.names, *(CHORDS.tokens[s] for s in symbols), *variation.prompt.rest]
+        filled = CHORDS.encoding.decode(tokens)
+        assert filled.chords == piece.chords
+        assert wrong_measures(filled) == []
+        written = CHORDS.encoding.encode(filled)
+        marks = [[name for name in run if name.startswith(kinds)] for run in (tokens, written)]
+        assert marks[0] == marks[1]
+
+
+def test_a_kept_rhythm_keeps_its_chords():
+    variation = keep(CHORDS, abc_piece(SONG), "rhythm")
+    for symbols in walks(variation.constraint, 5):
+        assert CHORDS.decode(symbols).chords == abc_piece(SONG).chords
