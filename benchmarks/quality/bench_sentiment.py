@@ -1,10 +1,11 @@
-"""Label the sentences of SST-2 by a bag of words, a Bi-LSTM, and one that started from a language model.
+"""Label the sentences of SST-2 by a bag of words, a Bi-LSTM, and ones that started from a language model.
 
 python benchmarks/quality/bench_sentiment.py SST_FOLDER [--language-model MODEL] [--only bag lstm ...]
 
 SST_FOLDER holds sst2_train.tsv, sst2_dev.tsv and sst2_test.tsv (6,920, 872 and 1,821 sentences). The
 settings below were chosen on dev alone. MODEL is a word model of wikitext2, as `recipes/wikitext2-60m.yaml`
-makes; it first goes on to learn from the sentences of the training part, without their labels.
+makes; for `fine-tuned` it first goes on to learn from the sentences of the training part, without labels.
+Each network is trained from every seed; then those of a run label together, and at last those of all runs.
 """
 
 import argparse
@@ -46,53 +47,67 @@ def seqgen(*arguments: str) -> float:
     return time.perf_counter() - began
 
 
-def go_on(sst: Path, language_model: str, folder: Path) -> float:
+def go_on(sst: Path, language_model: Path, folder: Path) -> float:
     """Let a language model learn the training sentences, written as wikitext is; return the seconds."""
     rows = (sst / "sst2_train.tsv").read_text(encoding="utf-8").splitlines()
     text = folder / "sentences.tokens"
     text.write_text("".join(f" {row.rpartition(chr(9))[0]} \n" for row in rows), encoding="utf-8")
     options = ["--batch-size", "32", "--bptt", "35", "--learning-rate", "1e-3", "--min-count", "2"]
     options += ["--epochs", "4", "--split", "98/2/0", "--set", "training.validations=4"]
-    target = ["--init-from", language_model, "-o", str(folder / "lm"), "--level", "word"]
+    target = ["--init-from", str(language_model), "-o", str(folder / "lm"), "--level", "word"]
     return seqgen("train", str(text), *target, *options)
 
 
-def classify(sst: Path, model: Path, options: list[str], seed: int) -> dict[str, Any]:
+def train(sst: Path, model: Path, options: list[str], seed: int) -> dict[str, Any]:
     """Train a classifier and return its scores."""
     parts = ["--valid", str(sst / "sst2_dev.tsv"), "--test", str(sst / "sst2_test.tsv")]
     target = ["--task", "classify", "-o", str(model), "--seed", str(seed)]
     seconds = seqgen("train", str(sst / "sst2_train.tsv"), *parts, *target, *options)
+    return {"seed": seed, **score([model]), "minutes": round(seconds / 60, 2)}
+
+
+def score(models: list[Path]) -> dict[str, float]:
+    """Return the accuracy of classifiers that label together."""
+    first, *others = map(str, models)
+    beside = [word for other in others for word in ("--with", other)]
     scores = {}
-    for part in ("valid", "test"):
-        command = [sys.executable, "-m", "seqgen", "evaluate", str(model), "--part", part, "--json"]
+    for name, part in (("dev", "valid"), ("test", "test")):
+        command = [sys.executable, "-m", "seqgen", "evaluate", first, *beside, "--part", part, "--json"]
         out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        scores[part] = json.loads(out)["accuracy"]
-    return {"dev": scores["valid"], "test": scores["test"], "minutes": round(seconds / 60, 2)}
+        scores[name] = json.loads(out)["accuracy"]
+    return scores
+
+
+def run(sst: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Train all that is asked for and return the scores."""
+    results: dict[str, Any] = {"machine": describe_machine()}
+    starts = {"vectors": options.language_model, "fine-tuned": folder / "lm"}
+    if "fine-tuned" in options.only:
+        results["going on, minutes"] = round(go_on(sst, options.language_model, folder) / 60, 2)
+    models: dict[str, list[Path]] = {}
+    for name in options.only:
+        start = ["--init-from", str(starts[name])] if name in starts else []
+        models[name] = [folder / f"{name}-{seed}" for seed in options.seeds]
+        each = [
+            train(sst, model, [*RUNS[name], *start], seed)
+            for model, seed in zip(models[name], options.seeds, strict=True)
+        ]
+        results[name] = {"each": each, "together": score(models[name])}
+    results["all together"] = score([model for group in models.values() for model in group])
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sst", type=Path)
-    parser.add_argument("--language-model")
+    parser.add_argument("--language-model", type=Path)
     parser.add_argument("--only", nargs="+", choices=RUNS, default=["bag", "lstm"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": describe_machine()}
+    if not options.language_model and {"vectors", "fine-tuned"} & set(options.only):
+        parser.error("vectors and fine-tuned need --language-model")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        extra: list[str] = []
-        if not options.language_model and {"vectors", "fine-tuned"} & set(options.only):
-            parser.error("vectors and fine-tuned need --language-model")
-        if options.language_model:
-            results["going on, minutes"] = round(go_on(options.sst, options.language_model, folder) / 60, 2)
-            extra = ["--init-from", str(folder / "lm")]
-        for run in options.only:
-            more = extra if run in ("vectors", "fine-tuned") else []
-            results[run] = [
-                {"seed": seed, **classify(options.sst, folder / f"{run}-{seed}", [*RUNS[run], *more], seed)}
-                for seed in options.seeds
-            ]
-    print(json.dumps(results))
+        print(json.dumps(run(options.sst, Path(name), options)))
 
 
 if __name__ == "__main__":

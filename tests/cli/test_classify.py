@@ -117,6 +117,26 @@ def test_evaluate_scores_parts_and_other_files(model, tmp_path, capsys):
     assert "true, given  neg  pos      F1" in out
 
 
+def test_several_classifiers_label_together(model, reviews, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other"
+    assert train(reviews, other, *SMALL, "--level", "char", "--epochs", "1") == 0
+    found = []
+    for options in ([str(model)], [str(other)], [str(model), "--with", str(other)]):
+        feed(monkeypatch, "a great cast\nthe plot awful\n")
+        capsys.readouterr()
+        assert run(["classify", *options, "--json"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found.append([json.loads(line)["probabilities"]["pos"] for line in lines])
+    first, second, both = found
+    assert both == pytest.approx(np.mean([first, second], axis=0), abs=1e-4)
+    assert run(["evaluate", str(model), "--with", str(other), "--part", "test", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["examples"] == 40
+    assert f"{other} was trained on other parts than {model}, maybe on texts scored here" in err
+    assert run(["classify", str(model), "--with", str(other), "--per-token"]) == 1
+    assert "--per-token tells what the tokens of one model contribute" in capsys.readouterr().err
+
+
 def test_evaluating_another_label_or_a_changed_corpus_is_told(model, reviews, tmp_path, capsys):
     other = tmp_path / "other.tsv"
     other.write_text("a film\tpos\na plot\tmixed\nfilm\tpos\nthe plot\tmixed\n")
@@ -152,6 +172,8 @@ def test_a_classifier_is_not_sampled_from_and_a_language_model_not_classified_wi
     text = tmp_path / "text.txt"
     text.write_text("the film is fine. " * 60)
     assert run(["train", str(text), "-o", str(tmp_path / "lm"), *SMALL, "--epochs", "1"]) == 0
+    assert run(["evaluate", str(tmp_path / "lm"), "--with", str(model)]) == 1
+    assert "--with averages classifiers, and this is none" in capsys.readouterr().err
     assert run(["classify", str(tmp_path / "lm")]) == 1
     assert "a language model, where a classifier is needed; use `seqgen sample" in capsys.readouterr().err
 
