@@ -34,6 +34,7 @@ from seqgen.cli.options import (
 )
 from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
 from seqgen.cli.task_options import (
+    Adversarial,
     AttentionName,
     Bidirectional,
     ClassWeights,
@@ -149,6 +150,7 @@ def train(
     pool: Pool = None,
     word_dropout: WordDropout = None,
     pooled_dropout: PooledDropout = None,
+    adversarial: Adversarial = None,
     class_weights: ClassWeights = None,
     init_from: InitFrom = None,
     vectors_only: VectorsOnly = None,
@@ -219,6 +221,7 @@ def train(
         classify__pool=pool,
         classify__word_dropout=word_dropout,
         classify__pooled_dropout=pooled_dropout,
+        classify__adversarial=adversarial,
         classify__class_weights=class_weights,
         classify__vectors_only=vectors_only,
         classify__rate_decay=rate_decay,

@@ -208,7 +208,7 @@ def test_layers_read_from_both_ends_at_the_level_of_characters(reviews, tmp_path
 
 
 def test_the_same_command_gives_the_same_weights_and_resuming_goes_on_to_them(reviews, tmp_path):
-    options = [*SMALL, "--cell", "gru", "--word-dropout", "0.2"]
+    options = [*SMALL, "--cell", "gru", "--word-dropout", "0.2", "--adversarial", "1"]
     assert train(reviews, tmp_path / "a", *options, "--epochs", "3") == 0
     assert train(reviews, tmp_path / "b", *options, "--epochs", "3") == 0
     a, b = (load_artifact(tmp_path / name).weights() for name in "ab")
@@ -272,6 +272,7 @@ def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys):
         (["--cell", "window"], "weights for 8 places"),
         (["--cell", "bow", "--pool", "last"], "a bag of words has no last token"),
         (["--cell", "bow", "--layers", "2"], "is the mean of vectors and has none"),
+        (["--adversarial", "1", "--embedding", "one-hot"], "moves learned vectors"),
         (["--vectors-only"], "there are none without --init-from"),
         (["--tied"], "model.tied is about predicting tokens"),
         (["--label-column", "mood"], "no column mood for --label-column"),
