@@ -186,6 +186,8 @@ class ClassifyConfig(_Strict):
     """Share of the tokens of a text that are read as unknown while training."""
     pooled_dropout: Rate = 0.3
     """Share of the units dropped of the vector that a text has become."""
+    adversarial: Annotated[float, Ge(0)] = 0.0
+    """How far adversarial training moves the vectors of a text, in their standard deviations; 0 is none."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` lets every class count alike, however many examples it has."""
     init_from: str | None = None

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.errors import CorpusError
+from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqgen.artifacts import Artifact
+    from seqgen.evaluation.ensemble import Ensemble
     from seqgen.networks.classifier import Classifier
 
 LINES_AT_ONCE = 256
 
 _FILES = typer.Argument(metavar="FILE...", help="Texts, one a line; without files, standard input.")
+
+Others = Annotated[
+    list[Path] | None,
+    typer.Option("--with", metavar="MODEL", help="Average with this classifier; repeatable."),
+]
 
 
 def classify(
@@ -33,26 +39,30 @@ def classify(
             "--per-token", help="Add what each token contributes, by leaving it out; implies --json."
         ),
     ] = False,
+    others: Others = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
     """Label texts: a line with label, TAB and probability for every line.
 
     The contribution of a token is by how much the log odds of the label fall when the token is left out.
+    Several classifiers that err in different places (--with) do better together: probabilities are averaged.
 
     Example: echo "a gripping film" | seqgen classify models/reviews
     """
     from seqgen.artifacts import load_artifact, require_task
-    from seqgen.evaluation.classification import restore_classifier
+    from seqgen.evaluation.ensemble import restore_ensemble
 
-    artifact = require_task(load_artifact(model), "classify")
-    network = restore_classifier(artifact, device)
+    if per_token and others:
+        raise ConfigError("--per-token tells what the tokens of one model contribute; leave out --with")
+    artifacts = [require_task(load_artifact(path), "classify") for path in (model, *(others or []))]
+    ensemble = restore_ensemble(artifacts, device)
     lines = _lines(files or [])
     while texts := list(islice(lines, 1 if sys.stdin.isatty() and not files else LINES_AT_ONCE)):
         if per_token:
             for text in texts:
-                _print_tokens(artifact, network, text)
+                _print_tokens(artifacts[0], ensemble.members[0][1], text)
         else:
-            _print_labels(artifact, network, texts, as_json)
+            _print_labels(ensemble, texts, as_json)
         sys.stdout.flush()
 
 
@@ -76,19 +86,15 @@ def _decoded(line: bytes, name: str, number: int) -> str:
         raise CorpusError(f"{name}:{number}: byte {error.start} of the line is not UTF-8") from error
 
 
-def _print_labels(artifact: "Artifact", network: "Classifier", texts: list[str], as_json: bool) -> None:
+def _print_labels(ensemble: "Ensemble", texts: list[str], as_json: bool) -> None:
     import json
 
-    from seqgen.data.examples import encode_texts
-    from seqgen.evaluation.classification import predict
-
-    labels = artifact.config.classify.labels
-    for chances in predict(network, encode_texts(texts, artifact.tokenizer)):
+    for chances in ensemble.predict(texts):
         if as_json:
-            print(json.dumps(_record(labels, chances), ensure_ascii=False))
+            print(json.dumps(_record(ensemble.labels, chances), ensure_ascii=False))
         else:
             best = int(chances.argmax())
-            print(f"{labels[best]}\t{chances[best]:.4f}")
+            print(f"{ensemble.labels[best]}\t{chances[best]:.4f}")
 
 
 def _print_tokens(artifact: "Artifact", network: "Classifier", text: str) -> None:

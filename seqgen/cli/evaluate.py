@@ -19,6 +19,7 @@ from seqgen.cli.adapting import (
     choose_adaptation,
     switched_off,
 )
+from seqgen.cli.classify import Others
 from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.evaluate_translator import evaluate_translator
@@ -56,6 +57,7 @@ def evaluate(
     ngram: Ngram = False,
     mix_ngram: MixNgram = None,
     ngram_order: NgramOrder = None,
+    others: Others = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Draw so many tunes and compare them with the corpus.")
     ] = None,
@@ -93,7 +95,17 @@ def evaluate(
     if samples is not None and per_token:
         raise ConfigError("--samples: it compares tunes, and --per-token prints losses; ask for one of them")
     _evaluate(
-        model, corpus, part, protocol, device, options, ngrams, samples, as_json=as_json, per_token=per_token
+        model,
+        corpus,
+        part,
+        protocol,
+        device,
+        options,
+        ngrams,
+        samples,
+        others or [],
+        as_json=as_json,
+        per_token=per_token,
     )
 
 
@@ -106,6 +118,7 @@ def _evaluate(
     options: AdaptOptions,
     ngrams: NgramOptions,
     samples: int | None,
+    others: list[Path],
     *,
     as_json: bool,
     per_token: bool,
@@ -115,12 +128,15 @@ def _evaluate(
     from seqgen.evaluation.ngram import mixed, ngram_losses
 
     artifact = load_artifact(path)
+    if others and artifact.config.task != "classify":
+        raise ConfigError(f"{path}: --with averages classifiers, and this is none; leave it out")
     if artifact.config.task in _OTHER_TASKS:
         if options.wanted or ngrams.wanted or protocol != "carried" or per_token or samples is not None:
             raise ConfigError(
                 f"{path}: --per-token, --protocol, --samples, caches and n-grams are for language models"
             )
-        _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json)
+        extra: dict[str, Any] = {"others": others} if others else {}
+        _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json, **extra)
         return
     require_task(artifact, "lm")
     if samples is not None and artifact.tokenizer.modality != "music":

@@ -1,6 +1,7 @@
 """`seqgen evaluate` for a classifier: accuracy, macro-F1 and the confusion matrix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen.cli.console import notice, print_table
@@ -8,30 +9,57 @@ from seqgen.errors import ArtifactError, ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
-    from seqgen.data.examples import Part
+    from seqgen.data.labelled import Example
     from seqgen.evaluation.classification import LabelScore
 
 
 def evaluate_classifier(
-    artifact: "Artifact", names: list[str] | None, part: str, device: str, *, as_json: bool
+    artifact: "Artifact",
+    names: list[str] | None,
+    part: str,
+    device: str,
+    *,
+    as_json: bool,
+    others: Sequence[Path] = (),
 ) -> None:
-    """Score a classifier on a part of its own corpus, or on other labelled texts, and print the result."""
+    """Score a classifier on a part of its own corpus, or on other labelled texts, and print the result.
+
+    Args:
+        artifact: The model whose corpus it is.
+        names: Other labelled texts.
+        part: Of its own corpus.
+        device: As `--device`.
+        as_json: Whether one JSON document is printed.
+        others: Classifiers to average with.
+    """
     import json
 
-    from seqgen.evaluation.classification import restore_classifier, score_part
+    import numpy as np
 
+    from seqgen.artifacts import load_artifact, require_task
+    from seqgen.evaluation.classification import score_labels
+    from seqgen.evaluation.ensemble import restore_ensemble
+
+    members = [artifact, *(require_task(load_artifact(path), "classify") for path in others)]
+    ensemble = restore_ensemble(members, device)
     examples = _examples(artifact, names, part)
-    if not len(examples):
+    if not examples:
         raise CorpusError(f"the {part} part is empty; name labelled texts, or another --part")
-    score = score_part(restore_classifier(artifact, device), examples, artifact.config.classify.labels)
+    for member in members[1:]:
+        if not names and member.source["corpus_hash"] != artifact.source["corpus_hash"]:
+            notice(
+                f"{member.path} was trained on other parts than {artifact.path}, maybe on texts scored here"
+            )
+    truth = np.array([ensemble.labels.index(example.label) for example in examples])
+    probabilities = ensemble.predict([example.text for example in examples])
+    score = score_labels(probabilities, truth, ensemble.labels)
     if as_json:
         print(json.dumps(score.record(), ensure_ascii=False))
     else:
         _print(score)
 
 
-def _examples(artifact: "Artifact", names: list[str] | None, part: str) -> "Part":
-    from seqgen.data.examples import encode_part
+def _examples(artifact: "Artifact", names: list[str] | None, part: str) -> "list[Example]":
     from seqgen.data.index import PARTS
     from seqgen.data.labelled import read_labelled
 
@@ -46,17 +74,17 @@ def _examples(artifact: "Artifact", names: list[str] | None, part: str) -> "Part
             raise CorpusError(
                 f"{example.place}: the model knows no label {example.label}, only {', '.join(labels)}"
             )
-    return encode_part(found, artifact.tokenizer, labels)
+    return found
 
 
-def own_examples(artifact: "Artifact", part: str, notify: Callable[[str], None]) -> "Part":
+def own_examples(artifact: "Artifact", part: str, notify: Callable[[str], None]) -> "list[Example]":
     """Read a part of the labelled texts that a model was trained on.
 
     Raises:
         CorpusError, ConfigError: If they cannot be read any more.
         ArtifactError: If they have changed.
     """
-    from seqgen.data.examples import corpus_hash, encode_part, read_parts
+    from seqgen.data.examples import corpus_hash, read_parts
 
     source = artifact.source
     parts = read_parts(source["corpus"], artifact.config, notify, valid=source["valid"], test=source["test"])
@@ -65,7 +93,7 @@ def own_examples(artifact: "Artifact", part: str, notify: Callable[[str], None])
             f"{artifact.path}: its corpus {' '.join(source['corpus'])} has changed since; "
             "name labelled texts to evaluate on"
         )
-    return encode_part(parts[part], artifact.tokenizer, artifact.config.classify.labels)
+    return parts[part]
 
 
 def _print(score: "LabelScore") -> None:

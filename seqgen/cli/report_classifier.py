@@ -33,15 +33,17 @@ class ClassifierSubject(Subject):
     def examples(self) -> "list[Explained]":
         """Texts of its validation part, explained; none where that cannot be read any more."""
         from seqgen.cli.evaluate_classifier import own_examples
+        from seqgen.data.examples import encode_part
         from seqgen.errors import ArtifactError, ConfigError, CorpusError
         from seqgen.evaluation.classification import explain_examples, restore_classifier
 
         try:
-            part = own_examples(self.artifact, "valid", lambda _: None)
+            texts = own_examples(self.artifact, "valid", lambda _: None)
         except (ArtifactError, ConfigError, CorpusError):
             names = " ".join(self.artifact.source["corpus"])
             notice(f"no texts are shown: those of {names} are gone or have changed since training")
             return []
+        part = encode_part(texts, self.artifact.tokenizer, self.artifact.config.classify.labels)
         found = explain_examples(restore_classifier(self.artifact, "cpu"), part, self.count, longest=LONGEST)
         if not found:
             notice(f"no texts are shown: none of up to {LONGEST} tokens validates")

@@ -24,6 +24,10 @@ Pool = Annotated[
 ]
 WordDropout = Annotated[float | None, typer.Option(help="classify: share of tokens read as unknown.")]
 PooledDropout = Annotated[float | None, typer.Option(help="classify: share of units dropped at the end.")]
+Adversarial = Annotated[
+    float | None,
+    typer.Option(help="classify: learn each text also with its vectors moved so far against it."),
+]
 ClassWeights = Annotated[str | None, typer.Option(help="classify: none, or balanced for rare classes.")]
 InitFrom = Annotated[
     Path | None, typer.Option("--init-from", metavar="MODEL", help="Start from this language model.")

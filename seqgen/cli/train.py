@@ -36,6 +36,7 @@ from seqgen.cli.options import (
 )
 from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
 from seqgen.cli.task_options import (
+    Adversarial,
     AttentionName,
     Bidirectional,
     ClassWeights,
@@ -154,6 +155,7 @@ def train(
     pool: Pool = None,
     word_dropout: WordDropout = None,
     pooled_dropout: PooledDropout = None,
+    adversarial: Adversarial = None,
     class_weights: ClassWeights = None,
     base: InitFrom = None,
     vectors_only: VectorsOnly = None,

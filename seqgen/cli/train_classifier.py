@@ -145,8 +145,10 @@ def _settle(request: TrainRequest, base: "Artifact | None") -> "Config":
         settings = model_settings(base, chosen.get("model", {}), vectors_only=alone)
         defaults = merge(defaults, _WITH_VECTORS if alone else _FINE_TUNING)
         chosen = merge(chosen, {"model": settings, "classify": {"init_from": str(base.path)}})
-    cell = build_config(merge(defaults, chosen)).model.cell
-    if cell == "bow":
+    settled = build_config(merge(defaults, chosen))
+    if settled.classify.adversarial and settled.model.embedding == "one-hot":
+        raise ConfigError("--adversarial moves learned vectors; --embedding one-hot has none")
+    if settled.model.cell == "bow":
         _refuse_layers(chosen)
         defaults = merge(defaults, {"classify": {"pool": "mean"}})
     if any(key in chosen.get("training", {}) for key in BUDGETS):

@@ -90,19 +90,28 @@ class Classifier(nn.Module):
         self.pooled_dropout = task.pooled_dropout
 
     def forward(
-        self, tokens: Tensor, lengths: Tensor, *, seed: int = 0, precision: torch.dtype = torch.float32
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        *,
+        vectors: Tensor | None = None,
+        seed: int = 0,
+        precision: torch.dtype = torch.float32,
     ) -> Tensor:
         """Return the logits of each text, (B, C).
 
         Args:
             tokens: (T, B) int64, padded at the end.
             lengths: (B,) int64, from 1 to T.
+            vectors: (T, B, E), read instead of those of the tokens.
             seed: Decides the dropout masks.
             precision: Of the matrix products within recurrent layers.
         """
-        reading = self.reader(
-            tokens, lengths, embedding=self.embedding.weight, seed=seed, precision=precision
-        )
+        embedding = self.embedding.weight
+        if vectors is not None:  # every place is a token of its own
+            tokens = torch.arange(tokens.numel(), device=tokens.device).view_as(tokens)
+            embedding = vectors.flatten(0, 1)  # (T, B, E) -> (T·B, E)
+        reading = self.reader(tokens, lengths, embedding=embedding, seed=seed, precision=precision)
         pooled = self.pool(reading)
         if self.training:
             pooled = drop(pooled, dropout_mask(seed, _POOLED_SITE, self.pooled_dropout))

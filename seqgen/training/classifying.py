@@ -20,7 +20,11 @@ from seqgen.data.buckets import padded
 from seqgen.data.examples import LabelledCorpus, Part
 from seqgen.evaluation.classification import LabelScore, score_part
 from seqgen.networks.classifier import Classifier
+from seqgen.training.adversarial import adversarial_loss
 from seqgen.training.card import classifier_card
+
+_SECOND_READING = 1 << 19
+"""Between the seeds of a step's readings; those of steps lie 1 << 20 apart."""
 
 
 class Classification:
@@ -43,21 +47,29 @@ class Classification:
 
     def loss(self, examples: Integers, *, seed: int, progress: float, precision: torch.dtype) -> Tensor:
         """Return the mean loss of examples, tokens of which are hidden by chance."""
+        tokens, lengths, labels = self._batch(examples, seed)
+        weights = None if self.weights is None else self.weights.to(self.device)
+        smoothing = self.config.training.label_smoothing
+
+        def loss_of(vectors: Tensor | None, reading: int) -> Tensor:
+            own = seed + reading * _SECOND_READING
+            logits = self.model(tokens, lengths, vectors=vectors, seed=own, precision=precision)
+            return self.model.losses(logits, labels, weights=weights, smoothing=smoothing)
+
+        strength = self.config.classify.adversarial
+        if not strength:
+            return loss_of(None, 0)
+        return adversarial_loss(lambda: self.model.embedding.weight[tokens], loss_of, strength)
+
+    def _batch(self, examples: Integers, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return tokens (T, B), lengths (B,) and labels (B,) on the model's device."""
         tokens, lengths = padded([self.train.ids[example] for example in examples])
         hidden = np.random.default_rng(seed).random(tokens.shape) < self.config.classify.word_dropout
         unknown = self.corpus.tokenizer.unk_id
         tokens[hidden] = self.corpus.tokenizer.eos_id if unknown is None else unknown
-        logits = self.model(
-            torch.from_numpy(tokens).to(self.device),
-            torch.from_numpy(lengths).to(self.device),
-            seed=seed,
-            precision=precision,
-        )
-        labels = torch.from_numpy(self.train.labels[examples]).to(self.device)
-        weights = None if self.weights is None else self.weights.to(self.device)
-        return self.model.losses(
-            logits, labels, weights=weights, smoothing=self.config.training.label_smoothing
-        )
+        arrays = tokens, lengths, self.train.labels[examples]
+        batch = tuple(torch.from_numpy(array).to(self.device) for array in arrays)
+        return batch[0], batch[1], batch[2]
 
     def validate(self, *, precision: torch.dtype) -> LabelScore | None:
         """Score the validation part."""

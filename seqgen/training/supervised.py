@@ -44,6 +44,8 @@ class Objective(Protocol):
     def loss(self, examples: Integers, *, seed: int, progress: float, precision: torch.dtype) -> Tensor:
         """Return the mean loss in nats of training examples, by their numbers.
 
+        A part of its gradient may be in the parameters already; `backward` adds the rest.
+
         Args:
             examples: (B,), of similar lengths.
             seed: Decides all that is random about this step.
@@ -131,10 +133,10 @@ class SupervisedTrainer(BaseTrainer):
             self.batches = self._batches_of(epoch)
         examples = self.batches[position]
         self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
         loss = self.objective.loss(
             examples, seed=settings.seed + (self.step << 20), progress=progress, precision=self.precision
         )
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.model, settings.clip_norm)
         self.watch.check_step(loss.item(), norm)

@@ -117,6 +117,26 @@ def test_evaluate_scores_parts_and_other_files(model, tmp_path, capsys):
     assert "true, given  neg  pos      F1" in out
 
 
+def test_several_classifiers_label_together(model, reviews, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other"
+    assert train(reviews, other, *SMALL, "--level", "char", "--epochs", "1") == 0
+    found = []
+    for options in ([str(model)], [str(other)], [str(model), "--with", str(other)]):
+        feed(monkeypatch, "a great cast\nthe plot awful\n")
+        capsys.readouterr()
+        assert run(["classify", *options, "--json"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found.append([json.loads(line)["probabilities"]["pos"] for line in lines])
+    first, second, both = found
+    assert both == pytest.approx(np.mean([first, second], axis=0), abs=1e-4)
+    assert run(["evaluate", str(model), "--with", str(other), "--part", "test", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["examples"] == 40
+    assert f"{other} was trained on other parts than {model}, maybe on texts scored here" in err
+    assert run(["classify", str(model), "--with", str(other), "--per-token"]) == 1
+    assert "--per-token tells what the tokens of one model contribute" in capsys.readouterr().err
+
+
 def test_evaluating_another_label_or_a_changed_corpus_is_told(model, reviews, tmp_path, capsys):
     other = tmp_path / "other.tsv"
     other.write_text("a film\tpos\na plot\tmixed\nfilm\tpos\nthe plot\tmixed\n")
@@ -152,6 +172,8 @@ def test_a_classifier_is_not_sampled_from_and_a_language_model_not_classified_wi
     text = tmp_path / "text.txt"
     text.write_text("the film is fine. " * 60)
     assert run(["train", str(text), "-o", str(tmp_path / "lm"), *SMALL, "--epochs", "1"]) == 0
+    assert run(["evaluate", str(tmp_path / "lm"), "--with", str(model)]) == 1
+    assert "--with averages classifiers, and this is none" in capsys.readouterr().err
     assert run(["classify", str(tmp_path / "lm")]) == 1
     assert "a language model, where a classifier is needed; use `seqgen sample" in capsys.readouterr().err
 
@@ -186,7 +208,7 @@ def test_layers_read_from_both_ends_at_the_level_of_characters(reviews, tmp_path
 
 
 def test_the_same_command_gives_the_same_weights_and_resuming_goes_on_to_them(reviews, tmp_path):
-    options = [*SMALL, "--cell", "gru", "--word-dropout", "0.2"]
+    options = [*SMALL, "--cell", "gru", "--word-dropout", "0.2", "--adversarial", "1"]
     assert train(reviews, tmp_path / "a", *options, "--epochs", "3") == 0
     assert train(reviews, tmp_path / "b", *options, "--epochs", "3") == 0
     a, b = (load_artifact(tmp_path / name).weights() for name in "ab")
@@ -250,6 +272,7 @@ def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys):
         (["--cell", "window"], "weights for 8 places"),
         (["--cell", "bow", "--pool", "last"], "a bag of words has no last token"),
         (["--cell", "bow", "--layers", "2"], "is the mean of vectors and has none"),
+        (["--adversarial", "1", "--embedding", "one-hot"], "moves learned vectors"),
         (["--vectors-only"], "there are none without --init-from"),
         (["--tied"], "--tied is about predicting tokens"),
         (["--label-column", "mood"], "no column mood for --label-column"),
