@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,9 +62,9 @@ def _print_tunes(survey: "Survey") -> None:
     tell = partial(_print_list, folder=folder)
     skipped = survey.corpus.skipped
     tell("not read", [str(item) for item in skipped if item.reason != NO_MUSIC])
-    others = [item.name for item in skipped if item.reason == NO_MUSIC]
+    others = [Path(item.name).name for item in skipped if item.reason == NO_MUSIC]
     if others:
-        tell("files of other things", [_several(others)])
+        print(f"\nfiles without music: {_several(others)}")
     title = f"something is wrong ({record['wrong_bars']:,} bars do not add up)"
     tell(title, [f"{tune}: {_few(told)}" for tune, told in survey.faults()])
     tell("the same notes", [" = ".join(group) for group in record["same"]])

@@ -70,6 +70,7 @@ class _Measures:
 
         built = stream.Part(id=f"P{number}")
         built.partName = part.name or self._name(number)
+        built.style.printPartName = len(self._piece.parts) > 1  # one staff needs no name before it
         built.insert(0, _instrument(part, number, built.partName))
         lines = [symbols_of(line, self._boundaries()) for line in layers(part)]
         measures = []

@@ -82,7 +82,7 @@ def test_a_folder_is_named_once_and_what_is_no_music_in_one_line(tmp_path, capsy
     assert f"\nplaces are those in {folder}\n" in out
     lines = out.splitlines()
     assert "  book.abc: line 48: the number 7 belongs to no note" in lines
-    assert "  PROVENANCE.md, README" in lines
+    assert "files without music: PROVENANCE.md, README" in lines
     assert f"  book.abc:29 Tune 5 = more{os.sep}reel.abc:1 Tune 1" in lines
 
 

@@ -101,10 +101,11 @@ def test_beams_and_stems_are_left_to_the_reader_but_for_engraving():
 
 def test_every_part_has_a_name():
     def names(piece):
-        return re.findall("<part-name>(.*)</part-name>", write_musicxml(piece))
+        return re.findall("<part-name.*>(.*)</part-name>", write_musicxml(piece))
 
     alone = read(HEADER + "d8|")
     assert names(alone) == ["Tune"]
+    assert '<part-name print-object="no">Tune' in write_musicxml(alone)
     assert names(replace(alone, title="")) == ["Untitled"]
     assert names(read(HEADER + 'V:1 name="Flute"\nd8|\nV:2\na8|')) == ["Flute", "Part 2"]
 
