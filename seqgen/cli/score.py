@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from seqgen.data.index import TokenIndex
     from seqgen.data.tokenizers import Tokenizer
 
-_STYLES = ("", "on grey93", "on light_goldenrod2", "on orange1", "bold on red3")
+_STYLES = ("", "black on grey93", "black on light_goldenrod2", "black on orange1", "bold white on red3")
 _GRADES = (1.0, 4.0, 7.0, 10.0)
 """Bits from which a token has the next style."""
-_FAVOURS = (("on pale_green1", "bold on green3"), ("on light_pink1", "bold on red3"))
-"""What is likelier under MODEL, what under the other: by more than one bit, by more than three."""
+_FAVOURS = (
+    ("black on light_pink1", "bold white on red3"),
+    ("black on light_sky_blue1", "bold white on blue3"),
+)
+"""What is likelier under MODEL, what under the other, in a page's colours: by over one bit, by over three."""
 _CLEAR_BITS = (1.0, 3.0)
 
 _FILE = typer.Argument(metavar="[FILE]", help="What to read: a text, tunes; without it, standard input.")
@@ -83,7 +86,7 @@ def score(
         raise ConfigError("--view and -o are two ways to show the same; leave one out")
     tokens = _read(model, file, against, exact)
     if output:
-        _write_page(tokens, model, against, output)
+        _write_page(tokens, model, against, output, "a text" if file == STDIN else Path(file).name)
     elif view:
         _show(tokens)
         print(_summary(tokens, model, against))
@@ -198,9 +201,9 @@ def _style(token: _Token) -> str:
     return _FAVOURS[token.difference < 0][strength - 1] if strength else ""
 
 
-def _write_page(tokens: list[_Token], model: Path, against: Path | None, output: Path) -> None:
+def _write_page(tokens: list[_Token], model: Path, against: Path | None, output: Path, name: str) -> None:
     from seqgen.files import replacing
-    from seqgen.report.surprise import Reading, page
+    from seqgen.report.surprise import DEEPEST_BITS, Reading, page
 
     bits = [token.bits for token in tokens]
     notes = [f"{token.bits:.2f} bits, rank {token.rank}" for token in tokens]
@@ -210,8 +213,11 @@ def _write_page(tokens: list[_Token], model: Path, against: Path | None, output:
         told = [f"{token.other:.2f} - {token.bits:.2f} = {token.difference:+.2f} bits" for token in tokens]
         heading = f"Likelier under {model} (red) or {against} (blue)"
         readings.insert(0, Reading(heading, differences, told, signed=True))
-    remarks = [_summary(tokens, model, against), "Point at a token to read its number."]
-    written = page("Surprisal", [token.shown for token in tokens], readings, remarks=remarks)
+    scale = (
+        f"Colours are deepest from {DEEPEST_BITS:g} bits on. Point at a token, or touch it, for its number."
+    )
+    remarks = [_summary(tokens, model, against), scale]
+    written = page(f"Surprisal of {name}", [token.shown for token in tokens], readings, remarks=remarks)
     with replacing(output) as aside:
         aside.write_text(written, encoding="utf-8")
     notice(f"{output} is written")

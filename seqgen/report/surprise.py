@@ -45,7 +45,7 @@ def page(title: str, tokens: Sequence[str], readings: Sequence[Reading], *, rema
 def _spans(tokens: Sequence[str], reading: Reading) -> str:
     spans = [
         f'<span style="background:{colour(bits / DEEPEST_BITS, signed=reading.signed)}" '
-        f'title="{html.escape(note)}">{html.escape(shown(token))}</span>'
+        f'tabindex="0" title="{html.escape(note)}">{html.escape(shown(token))}</span>'
         for token, bits, note in zip(tokens, reading.bits, reading.notes, strict=True)
     ]
     return f'<div class="strip" style="max-height:none">{"".join(spans)}</div>'
@@ -54,7 +54,9 @@ def _spans(tokens: Sequence[str], reading: Reading) -> str:
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{title}</title><style>{style}</style></head><body>
+<title>{title}</title><style>{style}
+.strip span:focus::after{{content:" " attr(title) " ";font-size:.8em;background:#fff;color:#111}}
+</style></head><body>
 {body}
 </body></html>
 """

@@ -3,10 +3,12 @@ import re
 
 import numpy as np
 import pytest
+from rich.style import Style
 
 from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
 from seqgen.cli.recording import standard_input
+from seqgen.cli.score import _FAVOURS, _STYLES
 from seqgen.data.vocab import EOS
 from tests.kernels.plain_decode import PlainDecoder
 from tests.sampling.models import (
@@ -141,3 +143,10 @@ def test_two_ways_to_show_are_refused(score):
     code, out, err = score("m", "page.txt", "--view", "-o", "x.html")
     assert (code, out) == (1, "")
     assert "leave one out" in err
+
+
+def test_coloured_text_reads_on_light_and_dark_terminals():
+    for style in (Style.parse(name) for name in (*_STYLES[1:], *sum(_FAVOURS, ()))):
+        red, green, blue = style.bgcolor.get_truecolor()
+        bright = 0.3 * red + 0.6 * green + 0.1 * blue > 128
+        assert style.color.name == ("black" if bright else "white")
