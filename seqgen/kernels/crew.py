@@ -187,6 +187,11 @@ def _add_product(vectors: Any, matrix: Any, out: Any, live: Any, begin: Any, end
         start = tile * width
         first, stop = max(begin - start, 0), min(end - start, width)
         for k in range(0, depth, DEPTH):
+            # Rows of their own, indexed from 0: with an offset the loop over outputs is not vectorised.
+            w0, w1 = matrix[tile, k, first:stop], matrix[tile, k + 1, first:stop]
+            w2, w3 = matrix[tile, k + 2, first:stop], matrix[tile, k + 3, first:stop]
+            w4, w5 = matrix[tile, k + 4, first:stop], matrix[tile, k + 5, first:stop]
+            w6, w7 = matrix[tile, k + 6, first:stop], matrix[tile, k + 7, first:stop]
             for row in range(len(live)):
                 if not live[row]:
                     continue
@@ -198,12 +203,9 @@ def _add_product(vectors: Any, matrix: Any, out: Any, live: Any, begin: Any, end
                 )
                 x4, x5, x6 = vectors[row, k + 4], vectors[row, k + 5], vectors[row, k + 6]
                 x7 = vectors[row, k + 7]
-                for r in range(first, stop):
-                    total = fma(matrix[tile, k, r], x0, out[row, start + r])
-                    total = fma(matrix[tile, k + 1, r], x1, total)
-                    total = fma(matrix[tile, k + 2, r], x2, total)
-                    total = fma(matrix[tile, k + 3, r], x3, total)
-                    total = fma(matrix[tile, k + 4, r], x4, total)
-                    total = fma(matrix[tile, k + 5, r], x5, total)
-                    total = fma(matrix[tile, k + 6, r], x6, total)
-                    out[row, start + r] = fma(matrix[tile, k + 7, r], x7, total)
+                sums = out[row, start + first : start + stop]
+                for r in range(len(sums)):
+                    total = fma(w1[r], x1, fma(w0[r], x0, sums[r]))
+                    total = fma(w3[r], x3, fma(w2[r], x2, total))
+                    total = fma(w5[r], x5, fma(w4[r], x4, total))
+                    sums[r] = fma(w7[r], x7, fma(w6[r], x6, total))
