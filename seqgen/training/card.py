@@ -26,25 +26,16 @@ def model_card(
     history: History,
 ) -> str:
     """Return the text of a model directory's README.md, in Markdown."""
-    model, training = config.model, config.training
-    lines = [
-        f"# {name}",
-        "",
+    model = config.model
+    what = [
         f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units"
         f"{''.join(f', {option}' for option in cell_options(model))} ({parameters:,} parameters)",
         f"over {config.vocab.level} tokens, {_training(config, history)}.",
-        "",
-        f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
-        *(f"- Licence of the corpus: {source['licence']}" for _ in [0] if source.get("licence")),
-        f"- Seed: {training.seed}",
-        "",
-        "```",
-        f"seqgen sample {name}",
-        "```",
-        "",
-        *_score_table(scores),
     ]
-    return "\n".join(lines).rstrip() + "\n"
+    facts = [_corpus("Corpus", source)]
+    if source.get("licence"):
+        facts.append(f"- Licence of the corpus: {source['licence']}")
+    return _card(name, what, facts, config, command=f"seqgen sample {name}", scores=_score_table(scores))
 
 
 def classifier_card(
@@ -59,30 +50,21 @@ def classifier_card(
     model, task = config.model, config.classify
     layers = "" if model.cell == "bow" else f" of {model.layers} × {model.hidden_size} units"
     both = ", read from both ends" * model.bidirectional
-    began = [f"- Started from: {task.init_from}"] if task.init_from else []
-    lines = [
-        f"# {name}",
-        "",
+    what = [
         f"{_NAMES[model.cell]}{layers}{both} ({parameters:,} parameters)",
         f"over {config.vocab.level} tokens, {task.pool} pooling, {_training(config, history)}.",
-        "",
-        f"- Labels: {', '.join(task.labels)}",
-        f"- Corpus: {', '.join(source.get('corpus', [])) or 'unknown'}",
-        *began,
-        f"- Seed: {config.training.seed}",
-        "",
-        "```",
-        f"seqgen classify {name}",
-        "```",
-        "",
     ]
+    facts = [f"- Labels: {', '.join(task.labels)}", _corpus("Corpus", source)]
+    if task.init_from:
+        facts.append(f"- Started from: {task.init_from}")
+    table = []
     if scores:
-        lines += ["| part | examples | accuracy | macro-F1 |", "|---|---|---|---|"]
-        lines += [
+        table += ["| part | examples | accuracy | macro-F1 |", "|---|---|---|---|"]
+        table += [
             f"| {part} | {score['examples']:,} | {score['accuracy']:.4f} | {score['macro_f1']:.4f} |"
             for part, score in scores.items()
         ]
-    return "\n".join(lines).rstrip() + "\n"
+    return _card(name, what, facts, config, command=f"seqgen classify {name}", scores=table)
 
 
 def translation_card(
@@ -96,27 +78,39 @@ def translation_card(
     """Return the text of a translation model's README.md, in Markdown."""
     model = config.model
     directions = "both directions" if model.bidirectional else "one direction"
-    lines = [
-        f"# {name}",
-        "",
+    what = [
         f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units that reads in {directions},"
         f" and one that writes ({parameters:,} parameters),",
         f"attention: {config.translate.attention}, {_training(config, history)}.",
-        "",
-        f"- Pairs: {', '.join(source.get('corpus', [])) or 'unknown'}",
-        f"- Seed: {config.training.seed}",
-        "",
-        "```",
-        f"seqgen translate {name} < sentences.txt",
-        "```",
     ]
+    told = []
     if "valid" in scores:
         valid = scores["valid"]
-        lines += ["", f"Validation: {valid['loss_nats']:.4f} nats per token ({valid['protocol']})"]
+        told.append(f"Validation: {valid['loss_nats']:.4f} nats per token ({valid['protocol']})")
         if "bleu" in valid:
-            lines[-1] += f", BLEU {valid['bleu']:.1f}, chrF {valid['chrf']:.1f}"
-            lines += ["", *(f"    {signature}" for signature in valid["signatures"].values())]
-    return "\n".join(lines) + "\n"
+            told[-1] += f", BLEU {valid['bleu']:.1f}, chrF {valid['chrf']:.1f}"
+            told += ["", *(f"    {signature}" for signature in valid["signatures"].values())]
+    command = f"seqgen translate {name} < sentences.txt"
+    return _card(name, what, [_corpus("Pairs", source)], config, command=command, scores=told)
+
+
+def _card(
+    name: str,
+    what: Sequence[str],
+    facts: Sequence[str],
+    config: Config,
+    *,
+    command: str,
+    scores: Sequence[str],
+) -> str:
+    """Lay out what all cards have: a title, what the model is, facts, how it is used, how well it does."""
+    seed = f"- Seed: {config.training.seed}"
+    lines = [f"# {name}", "", *what, "", *facts, seed, "", "```", command, "```", "", *scores]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _corpus(kind: str, source: Mapping[str, Any]) -> str:
+    return f"- {kind}: {', '.join(source.get('corpus', [])) or 'unknown'}"
 
 
 def _training(config: Config, history: History) -> str:
