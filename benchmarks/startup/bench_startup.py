@@ -15,6 +15,8 @@ from pathlib import Path
 
 from benchmarks.machine import describe_machine
 
+TUNES = Path(__file__).parents[2] / "models" / "fiddle"
+
 
 def first_byte(arguments: list[str]) -> float:
     """Return the seconds until a command has written its first byte to stdout."""
@@ -41,6 +43,7 @@ def main() -> None:
             "seqgen --help": ["--help"],
             "seqgen train --help": ["train", "--help"],
             "seqgen sample MODEL": ["sample", model, "--seed", "1"],
+            "the same, of tunes": ["sample", str(TUNES), "--seed", "1"],
         }
         for arguments in commands.values():
             first_byte(arguments)

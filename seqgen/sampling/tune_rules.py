@@ -6,6 +6,7 @@ else is asked, that is only remarked. Those of the melody encoding are compiled 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from seqgen.music.scales import pitch_class, scale_of
 from seqgen.sampling.automata import TooLargeError
 from seqgen.sampling.chorale_rules import constrain_chorale
 from seqgen.sampling.counting import CountingAutomaton, Graph, count_over, explore
+from seqgen.sampling.kept import kept
 from seqgen.sampling.prompts import MERGED
 from seqgen.sampling.remi_rules import constrain_remi
 from seqgen.sampling.rhythm import OPENING, Rhythm, State
@@ -101,7 +103,8 @@ def _compiled(
     if any("+" in name for name in tokenizer.tokens):
         raise ImpossibleError(f"{wish}: the tokens of this model are merged, of several notes at a time")
     try:
-        whole = grammar.compile(rules, tokenizer, banned)
+        made_from = [tokenizer.vocab.content_hash, asdict(rules), sorted(banned)]
+        whole = kept(made_from, lambda: grammar.compile(rules, tokenizer, banned))
     except TooLargeError as error:
         raise ConfigError(f"{wish}: too much to count; ask for one --meter, or fewer --bars") from error
     if whole.shortest is None:
