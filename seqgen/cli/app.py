@@ -1,4 +1,4 @@
-"""The command table, the error boundary and the exit codes.
+"""The command line: the error boundary and the exit codes.
 
 Exit 0: done, or the reader of the pipe had enough. 1: a SeqgenError, told in one line on stderr.
 2: wrong usage. 130: Ctrl-C. Set SEQGEN_TRACEBACK=1 to see where an error came from.
@@ -12,34 +12,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from seqgen import __version__
-from seqgen.cli.classify import classify
-from seqgen.cli.compare import compare
+from seqgen.cli.commands import CommandTable, plain_typer
 from seqgen.cli.console import complain
-from seqgen.cli.convert import convert
-from seqgen.cli.corpus import app as corpus_app
-from seqgen.cli.doctor import doctor
-from seqgen.cli.evaluate import evaluate
-from seqgen.cli.index import index
-from seqgen.cli.inspect import app as inspect_app
-from seqgen.cli.memory import memory
-from seqgen.cli.novelty import novelty
-from seqgen.cli.replay import replay
-from seqgen.cli.report import report
-from seqgen.cli.sample import sample
-from seqgen.cli.score import score
-from seqgen.cli.train import train
-from seqgen.cli.translate import translate
-from seqgen.cli.vocab import vocab
 from seqgen.errors import SeqgenError
 
-app = typer.Typer(
+app = plain_typer(
+    cls=CommandTable,
     name="seqgen",
     help="Train small recurrent language models on text and tunes, and sample from them.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -56,25 +37,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-app.command()(train)
-app.command("sample")(sample)
-app.command()(translate)
-app.command()(replay)
-app.command()(evaluate)
-app.command()(classify)
-app.command()(score)
-app.command()(compare)
-app.command()(vocab)
-app.command()(index)
-app.command()(novelty)
-app.command()(convert)
-app.command()(memory)
-app.command()(report)
-app.command()(doctor)
-app.add_typer(corpus_app, name="corpus")
-app.add_typer(inspect_app, name="inspect")
 
 
 # The base of every usage error. typer carries its own copy of click from 0.26 on, so it is asked for it.

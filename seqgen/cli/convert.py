@@ -15,7 +15,7 @@ from seqgen.errors import ConfigError
 if TYPE_CHECKING:
     from seqgen.data.converting import Tune, Written
     from seqgen.data.corpus import Corpus
-    from seqgen.music.write import TuneForm
+    from seqgen.music.forms import TuneForm
 
 STDOUT = "-"
 
@@ -78,7 +78,7 @@ def convert(
 
 def _choose(output: str, to: TuneFormName | None) -> "tuple[TuneForm, Path | None]":
     """Return what to write, and the folder to write it to where there is to be one."""
-    from seqgen.music.write import TUNE_SUFFIXES
+    from seqgen.music.forms import TUNE_SUFFIXES
 
     path = Path(output)
     known = TUNE_SUFFIXES.get(path.suffix.lower())
@@ -95,7 +95,7 @@ def _choose(output: str, to: TuneFormName | None) -> "tuple[TuneForm, Path | Non
 
 
 def _suffixes() -> str:
-    from seqgen.music.write import TUNE_SUFFIXES
+    from seqgen.music.forms import TUNE_SUFFIXES
 
     return ", ".join(TUNE_SUFFIXES)
 
@@ -135,7 +135,7 @@ def _write_file(content: bytes, output: str) -> None:
 
 def _write_folder(written: "Iterator[tuple[Tune, Written]]", folder: Path, form: "TuneForm") -> None:
     from seqgen.files import replacing
-    from seqgen.music.write import suffix_of
+    from seqgen.music.forms import suffix_of
 
     taken: Counter[str] = Counter()
     for tune, result in written:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import console, notice
 from seqgen.errors import CorpusError
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from seqgen.data.catalogue import Manifest, RemoteFile
 
-app = typer.Typer(help="List, show and fetch the corpora known by name.", no_args_is_help=True)
+app = plain_typer(help="List, show and fetch the corpora known by name.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A name that `seqgen corpus list` shows.")]
 

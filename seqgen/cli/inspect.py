@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import notice, print_table
 from seqgen.cli.options import Names
 from seqgen.errors import ConfigError, CorpusError
@@ -21,7 +22,7 @@ MOST_SHOWN = 1000
 """Tokens of a text that the page of gates shows."""
 MAP_TOKENS = 150
 
-app = typer.Typer(help="Look inside a model: gradients, embeddings, gates.", no_args_is_help=True)
+app = plain_typer(help="Look inside a model: gradients, embeddings, gates.", no_args_is_help=True)
 
 Model = Annotated[Path, typer.Argument(help="A model directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

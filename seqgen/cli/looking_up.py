@@ -29,8 +29,6 @@ def look_up(
     artifact: "Artifact", index: str | None, max_copy: int | None, mix_ngram: float | None
 ) -> "Lookups":
     """Open what the options ask for; for errors see `own_index`."""
-    from seqgen.data.indexing import ensure_index
-    from seqgen.kernels.jit import telling_of_compilation
     from seqgen.sampling.lookups import NO_LOOKUPS, check_lookups, open_lookups
 
     check_lookups(max_copy, mix_ngram)
@@ -38,6 +36,9 @@ def look_up(
         if index is not None:
             raise ConfigError(f"--index {index}: what for? give --max-copy or --mix-ngram too")
         return NO_LOOKUPS
+    from seqgen.data.indexing import ensure_index
+    from seqgen.kernels.jit import telling_of_compilation
+
     if index is None:
         searched = own_index(artifact, otherwise="name one with --index")
     else:

@@ -90,12 +90,13 @@ def search_config(
     Raises:
         ConfigError: If a value makes no sense, alone or beside the others.
     """
-    from seqgen.sampling.beam import BeamConfig
     from seqgen.sampling.ranking import check_candidates, check_length_penalty
 
     check_candidates(best_of)
     check_length_penalty(length_penalty)
     if beam is not None:
+        from seqgen.sampling.beam import BeamConfig
+
         if best_of > 1:
             raise ConfigError("--best-of: compares what is drawn, and --beam draws nothing; leave one out")
         return BeamConfig(width=beam, n_best=n_best, length_penalty=length_penalty, diversity=diverse)

@@ -82,19 +82,20 @@ class Run:
             prompt: Token ids to go on from.
             turn: Of a conversation, each with random numbers of its own.
         """
-        from seqgen.sampling.beam import beam_search
         from seqgen.sampling.engine import MAX_SEED
         from seqgen.sampling.lookups import NO_LOOKUPS
-        from seqgen.sampling.ranking import best_of
-        from seqgen.sampling.varying import Variation, fill
 
         if self.beam:
+            from seqgen.sampling.beam import beam_search
+
             if self.lookups is not NO_LOOKUPS:
                 raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
             return beam_search(
                 self.sampler, self.config, self.beam, prompt=prompt, constraint=self.constraint
             )
         if self.fillings and self.constraint is not None:
+            from seqgen.sampling.varying import Variation, fill
+
             variation = Variation(self.prompt, self.constraint)
             return fill(self.sampler, self.config, variation, candidates=self.fillings)
         count = self.config.count and self.config.count * self.candidates
@@ -107,6 +108,8 @@ class Run:
             batch_size=self.batch_size,
         )
         if self.candidates > 1:
+            from seqgen.sampling.ranking import best_of
+
             events = best_of(events, self.candidates, length_penalty=self.length_penalty)
         return events if self.constraint is None else self.lookups.complete(events, notify=notice)
 

@@ -12,9 +12,10 @@ from seqgen.data.corpus import Corpus, open_corpus
 from seqgen.data.pool import map_tunes
 from seqgen.data.tunes import music_units, skipped_unit
 from seqgen.errors import ConfigError, CorpusError
+from seqgen.music.forms import TuneForm
 from seqgen.music.read import MusicUnit, parse_unit
 from seqgen.music.sound import play_soundfont
-from seqgen.music.write import TuneForm, write_abc, write_tune
+from seqgen.music.write import write_abc, write_tune
 
 
 class Tune(NamedTuple):

@@ -8,30 +8,10 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal, get_args
 
+from seqgen.music.forms import TuneForm
 from seqgen.music.pieces import Piece
 from seqgen.music.transcribe import transcribe
-
-TuneForm = Literal["abc", "midi", "musicxml", "mxl", "wav", "svg", "png"]
-TUNE_FORMS: tuple[TuneForm, ...] = get_args(TuneForm)
-TUNE_SUFFIXES: dict[str, TuneForm] = {
-    ".abc": "abc",
-    ".mid": "midi",
-    ".midi": "midi",
-    ".musicxml": "musicxml",
-    ".xml": "musicxml",
-    ".mxl": "mxl",
-    ".wav": "wav",
-    ".svg": "svg",
-    ".png": "png",
-}
-"""What a file is by its suffix."""
-
-
-def suffix_of(form: TuneForm) -> str:
-    """Return the usual suffix of files of a form."""
-    return next(suffix for suffix, found in TUNE_SUFFIXES.items() if found == form)
 
 
 def write_tune(piece: Piece, form: TuneForm) -> bytes:

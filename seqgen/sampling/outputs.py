@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.errors import ConfigError
-from seqgen.music.write import TUNE_FORMS, TUNE_SUFFIXES, TuneForm
+from seqgen.music.forms import TUNE_FORMS, TUNE_SUFFIXES, TuneForm
 from seqgen.sampling.events import Ended, Event, Sample, in_order
 
 if TYPE_CHECKING:
