@@ -155,7 +155,7 @@ class Layer:
         panels = self._panels(self.cell.gates)
         self._together(run_forward, data, (self._recurrent_weight(),), panels)
         size = self.padding.size
-        hidden = self.operand_in[self.rows : self.rows + self.batch, :size].float()
+        hidden = self.operand_in[self.rows : self.rows + self.batch, :size].to(torch.float32, copy=True)
         own = self.state[:, :size].clone()
         return {Lstm: (hidden, own), Gru: (own,), Rnn: (hidden,)}[type(self.cell)]
 

@@ -67,6 +67,30 @@ def test_state_carried_over_a_cut_equals_one_long_run(cell):
     assert all(torch.equal(*pair) for pair in zip(last, end, strict=True))
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cell", CELLS)
+def test_state_of_a_stack_survives_that_memory_is_used_again(cell, precision):
+    tokens, embedding, layers, state, resets = random_stack(cell, steps=12)
+    shared, found, expected = Workspace(), [], []
+    for workspaces, features in ((lambda: shared, found), (Workspace, expected)):
+        carried = state
+        for now in (slice(0, 4), slice(4, 8), slice(8, 12)):
+            outputs, carried = recurrent_stack(
+                cell,
+                tokens[now],
+                embedding,
+                layers,
+                carried,
+                resets[now],
+                precision=precision,
+                workspace=workspaces(),
+            )
+            features.append(outputs.detach().clone())
+            outputs.float().sum().backward()
+            carried = [tuple(part.detach() for part in layer) for layer in carried]
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_same_inputs_give_the_same_bits(cell, precision):
