@@ -10,9 +10,10 @@ import typer
 
 from seqgen.cli.console import notice
 from seqgen.cli.recording import STDIN, standard_input
-from seqgen.errors import ConfigError
+from seqgen.errors import ConfigError, TokenError
 
 if TYPE_CHECKING:
+    from seqgen.artifacts import Artifact
     from seqgen.data.index import TokenIndex
     from seqgen.data.tokenizers import Tokenizer
 
@@ -99,37 +100,73 @@ def score(
 
 def _read(model: Path, file: str, against: Path | None, exact: bool) -> list[_Token]:
     """Let the models read, one after the other."""
+    from seqgen.artifacts import load_artifact, require_task
+
+    paths = [model] if against is None else [model, against]
+    artifacts = [require_task(load_artifact(path), "lm") for path in paths]
+    _check_comparable(artifacts[0], artifacts[-1])
     content = sys.stdin.buffer.read() if against and file == STDIN else None  # two models read it
-    with standard_input(content):
-        index, bits, ranks = _surprise(model, file, exact)
-    other: list[float] | list[None] = [None] * len(bits)
-    if against:
+    readings = []
+    for artifact in artifacts:
         with standard_input(content):
-            second, other, _ = _surprise(against, file, exact)
-        if second.documents("test").tolist() != index.documents("test").tolist():
-            raise ConfigError(
-                f"--against {against}: divides the text into other tokens; take two models of one level"
-            )
+            readings.append(_surprise(artifact, file, exact))
+    index, bits, ranks = readings[0]
+    second, other_bits, _ = readings[-1]
+    if second.documents("test").tolist() != index.documents("test").tolist():
+        raise ConfigError(f"--against {against}: cuts {file} into other tokens than {model}")
+    other: list[float] | list[None] = other_bits if against else [None] * len(bits)
     rows = zip(_places(index), bits, ranks, other, strict=True)
     return [_Token(*place, bit, rank, another) for place, bit, rank, another in rows]
 
 
-def _surprise(path: Path, file: str, exact: bool) -> "tuple[TokenIndex, list[float], list[int]]":
+def _check_comparable(model: "Artifact", other: "Artifact") -> None:
+    """Refuse a second model that would cut a text into other tokens.
+
+    Raises:
+        ConfigError: Saying how they differ and with which option to train alike.
+    """
+    from seqgen.artifacts import TOKENIZER
+
+    vocab = f"--vocab {model.path / TOKENIZER}"
+    for found, wanted, what, option in (
+        (other.tokenizer.level, model.tokenizer.level, "level", "--level {}"),
+        (other.config.corpus.documents, model.config.corpus.documents, "documents", "--documents {}"),
+        (_pieces(other.tokenizer), _pieces(model.tokenizer), "pieces of its own", vocab),
+    ):
+        if found != wanted:
+            differs = f"{what} {found}, not {wanted}" if "{}" in option else what
+            raise ConfigError(
+                f"--against {other.path}: cuts a text otherwise than {model.path} ({differs}); "
+                f"take a model trained with {option.format(wanted)}"
+            )
+
+
+def _pieces(tokenizer: "Tokenizer") -> Any:
+    """Return what decides where a token ends, beyond its level: learned pieces, a note encoding."""
+    if tokenizer.level == "subword":
+        return tokenizer.content_hash
+    return {name: tokenizer.vocab.options.get(name) for name in ("notes", "parameters", "merges", "words")}
+
+
+def _surprise(artifact: "Artifact", file: str, exact: bool) -> "tuple[TokenIndex, list[float], list[int]]":
     """Return the tokens of a file in the vocabulary of a model, their bits and their ranks."""
     import math
     from dataclasses import replace
 
-    from seqgen.artifacts import load_artifact, require_task
     from seqgen.data.indexing import ensure_index
     from seqgen.kernels.jit import telling_of_compilation
     from seqgen.sampling.engine import Sampler
 
-    artifact = require_task(load_artifact(path), "lm")
     everything = replace(artifact.config.index, split=(0.0, 0.0, 100.0))
     config = replace(artifact.config, index=everything)
-    index = ensure_index([file], config, tokenizer=artifact.tokenizer, notify=notice)
-    if unknown := index.counts("test")["unknown"]:
-        notice(f"{path}: {unknown:,} tokens are not in its vocabulary")
+
+    def notify(message: str) -> None:
+        notice(f"{artifact.path}: {message}")
+
+    try:
+        index = ensure_index([file], config, tokenizer=artifact.tokenizer, notify=notify)
+    except TokenError as error:
+        raise TokenError(f"{artifact.path}: {error}") from error
     with telling_of_compilation(lambda: notice("compiling the reader (first run on this machine)")):
         logprobs, ranks = Sampler(artifact, exact=exact).read(index.tokens("test"))
     return index, (-logprobs / math.log(2)).tolist(), ranks.tolist()

@@ -18,7 +18,7 @@ import numpy as np
 from seqgen.config import Config, CorpusConfig, VocabConfig, to_plain
 from seqgen.data.catalogue import manifest_terms
 from seqgen.data.corpus import Corpus, open_corpus, summarize, write_report
-from seqgen.data.index import FORMAT, KIND, METADATA, REPORT, VOCAB, TokenIndex, is_index
+from seqgen.data.index import FORMAT, KIND, METADATA, PARTS, REPORT, VOCAB, TokenIndex, is_index
 from seqgen.data.material import Material, MusicMaterial, TextMaterial
 from seqgen.data.provenance import code_hash
 from seqgen.data.tokenizers import EOS_ID, UNK_ID, Tokenizer, load_tokenizer, make_tokenizer
@@ -86,8 +86,10 @@ def ensure_index(
     found = _open_if_current(place, key)
     if found is None:
         job.write_index(place, tokenizer, {"content_hash": content_hash, "key": key})
-        found = TokenIndex.open(place)
-    elif path is not None:
+        return TokenIndex.open(place)
+    if tokenizer.vocab.origin.get("corpus") != job.corpus_hash:  # of its own corpus that was told in training
+        job.check_unknown({part: found.counts(part) for part in PARTS}, tokenizer)
+    if path is not None:
         notify(f"{path}: the corpus has not changed, the index is as it was")
     return found
 
@@ -194,7 +196,7 @@ class _Job:
         with _aside(place) as folder:
             stretches = self.material.stretches(tokenizer, dtype)
             counts = write_parts(folder, stretches, dtype, tokenizer.unk_id)
-            self._check_unknown(counts, tokenizer)
+            self.check_unknown(counts, tokenizer)
             tokenizer.save(folder / VOCAB)
             write_report(self.corpus.report() | {"documents": self.material.documents}, folder / REPORT)
             record = {
@@ -222,11 +224,17 @@ class _Job:
         plain["vocab"] |= {"level": tokenizer.level, **known}
         return {name: plain[name] for name in ("corpus", "vocab", "index")}
 
-    def _check_unknown(self, counts: Counts, tokenizer: Tokenizer) -> None:
+    def check_unknown(self, counts: Counts, tokenizer: Tokenizer) -> None:
+        """Say how many tokens a vocabulary lacks.
+
+        Raises:
+            TokenError: If a given one lacks so many that it must be another corpus's.
+        """
         tokens = sum(part["tokens"] for part in counts.values())
         unknown = sum(part["unknown"] for part in counts.values())
         share = unknown / max(tokens, 1)
-        told = f"{unknown:,} of {tokens:,} tokens ({share:.1%}) are not in the vocabulary"
+        verb = "is" if unknown == 1 else "are"
+        told = f"{unknown:,} of {tokens:,} tokens ({share:.1%}) {verb} not in the vocabulary"
         if self.given is not None and share > MOST_UNKNOWN:
             raise TokenError(
                 f"{', '.join(self.corpus.names)}: {told}; it was made from another corpus: take a model of "

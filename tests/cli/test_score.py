@@ -9,6 +9,7 @@ from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
 from seqgen.cli.recording import standard_input
 from seqgen.cli.score import _FAVOURS, _STYLES
+from seqgen.data.tokenizers import byte_vocab, load_tokenizer, make_tokenizer
 from seqgen.data.vocab import EOS
 from tests.kernels.plain_decode import PlainDecoder
 from tests.sampling.models import (
@@ -105,8 +106,53 @@ def test_a_model_of_another_alphabet_can_be_compared(home, score):
     code, out, _ = score("m", "page.txt", "--against", "n")
     assert code == 0
     assert len(records(out)) == len(TEXT) + 2
+
+
+def test_what_a_model_lacks_is_told_once_a_call_with_the_model(home, score):
+    write_model(home / "n", char_tokenizer("abcdefgh .\n"))
     (home / "page.txt").write_text("a bad cab bah")
-    assert "m: 1 tokens are not in its vocabulary" in score("m", "page.txt", "--against", "n")[2]
+    for _ in range(2):  # the second time its index is made already
+        err = score("m", "page.txt", "--against", "n")[2]
+        assert err.count("vocabulary") == 1
+        assert "m: 1 of 14 tokens (7.1%) is not in the vocabulary and read as <unk>" in err
+
+
+def test_a_model_of_another_corpus_is_named(home, score):
+    write_model(home / "n", char_tokenizer("xyz"))
+    code, out, err = score("m", "page.txt", "--against", "n")
+    assert (code, out) == (1, "")
+    assert err.startswith("seqgen: error: n: page.txt: ")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "config", "told"),
+    [
+        (make_tokenizer(byte_vocab()), {}, "(level byte, not char); take a model trained with --level char"),
+        (
+            None,
+            {"corpus": {"documents": "lines"}},
+            "(documents lines, not files); take a model trained with --documents files",
+        ),
+    ],
+)
+def test_models_that_cut_texts_otherwise_are_refused_before_reading(home, score, tokenizer, config, told):
+    write_model(home / "n", tokenizer, config=config)
+    code, out, err = score("m", "missing.txt", "--against", "n")
+    assert (code, out) == (1, "")
+    assert f"--against n: cuts a text otherwise than m {told}" in err
+
+
+def test_subwords_are_compared_with_the_same_subwords(home, score):
+    (home / "long.txt").write_text("a bad cab and a dead bee\n" * 50)
+    for name, size in (("few", 267), ("many", 270)):
+        options = ["--level", "subword", "--max-size", str(size), "-o", f"{name}.json"]
+        assert run(["vocab", "long.txt", *options]) == 0
+        write_model(home / name, load_tokenizer(home / f"{name}.json"))
+    write_model(home / "alike", load_tokenizer(home / "few.json"), seed=1)
+    code, _, err = score("few", "long.txt", "--against", "many")
+    assert code == 1
+    assert "take a model trained with --vocab few/tokenizer/vocab.json" in err
+    assert score("few", "long.txt", "--against", "alike")[0] == 0
 
 
 def test_the_view_shows_the_text_and_its_mean(score):
