@@ -107,7 +107,7 @@ def json_line(sample: Sample, *, seed: int | None, content: Mapping[str, Any]) -
     Args:
         sample: The sample.
         seed: Of the run, if it had one.
-        content: What its tokens stand for, such as `text` or `abc`.
+        content: What its tokens stand for, such as `text` or `tokens`.
     """
     record = {
         "sample": sample.sequence + 1,

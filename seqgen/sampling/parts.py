@@ -6,14 +6,25 @@ a sample is written as comes at its end, in one piece.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.music.write import write_abc, write_tune
 from seqgen.sampling.events import Ended, Event, Reason, Sample, collect
-from seqgen.sampling.outputs import ONE_TUNE_A_FILE, Format, json_line, make_piece, text_pieces, tokens_line
+from seqgen.sampling.outputs import (
+    ONE_TUNE_A_FILE,
+    Format,
+    json_line,
+    make_piece,
+    natural_format,
+    text_pieces,
+    tokens_line,
+)
 from seqgen.sampling.prompts import Prompt
 from seqgen.sampling.stops import Drawn
+
+if TYPE_CHECKING:
+    from seqgen.music.pieces import Piece
 
 
 class Outcome(NamedTuple):
@@ -82,24 +93,33 @@ class Rendering:
                 yield Part(number, data)
 
     def _whole(self, sample: Sample) -> bytes:
-        number = sample.sequence + 1
-        if self.form in ("json", "tokens"):
-            return f"{self._line(sample)}\n".encode("utf-8", "replace")
-        title = f"{self.title}, tune {number}" if self.several else self.title
-        piece = make_piece(
-            self.tokenizer, sample.tokens, title, begin=self.prompt.names, end=self.prompt.rest
-        )
+        if self.form == "json":
+            line = json_line(sample, seed=self.seed, content=self._content(sample))
+            return f"{line}\n".encode("utf-8", "replace")
+        if self.form == "tokens":
+            return f"{self._names(sample)}\n".encode("utf-8", "replace")
         if self.form in ONE_TUNE_A_FILE:
-            return write_tune(piece, self.form)
-        between = "\n" if number > 1 else ""
-        return (between + write_abc([piece], first=number)).encode("utf-8")
+            return write_tune(self._piece(sample), self.form)
+        between = "\n" if sample.sequence else ""
+        return (between + self._abc(sample)).encode("utf-8")
 
-    def _line(self, sample: Sample) -> str:
+    def _piece(self, sample: Sample) -> "Piece":
+        title = f"{self.title}, tune {sample.sequence + 1}" if self.several else self.title
+        return make_piece(self.tokenizer, sample.tokens, title, begin=self.prompt.names, end=self.prompt.rest)
+
+    def _abc(self, sample: Sample) -> str:
+        return write_abc([self._piece(sample)], first=sample.sequence + 1)
+
+    def _names(self, sample: Sample) -> str:
         known, prompt = self.tokenizer.tokens, self.prompt
         before = prompt.names or [known[token] for token in prompt.ids]
-        names = tokens_line([*before, *(known[token] for token in sample.tokens), *prompt.rest])
-        if self.form == "tokens":
-            return names
-        if self.tokenizer.modality == "text":
-            return json_line(sample, seed=self.seed, content={"prompt": prompt.text, "text": sample.text})
-        return json_line(sample, seed=self.seed, content={"tokens": names})
+        return tokens_line([*before, *(known[token] for token in sample.tokens), *prompt.rest])
+
+    def _content(self, sample: Sample) -> dict[str, str]:
+        """Return what a JSON line tells of a sample; its `text` is what is written without JSON."""
+        match natural_format(self.tokenizer):
+            case "text":
+                return {"prompt": self.prompt.text, "text": sample.text}
+            case "abc":
+                return {"text": self._abc(sample), "tokens": self._names(sample)}
+        return {"tokens": self._names(sample)}

@@ -423,6 +423,14 @@ def test_bars_are_filled_without_what_is_banned(player, sample, tmp_path):
         assert (code, banned in filled, names[-1]) == (0, False, "Bar_|]")
 
 
+def test_the_text_of_a_tune_in_json_is_the_abc_that_is_written_without(player, sample):
+    given = [player, "--seed", 1, "-n", 2]
+    plain = sample(*given)[1]
+    records = [json.loads(line) for line in sample(*given, "--json")[1].splitlines()]
+    assert "\n".join(record["text"] for record in records) == plain
+    assert [record["text"][:4] for record in records] == ["X:1\n", "X:2\n"]
+
+
 @pytest.mark.parametrize("form", ["json", "tokens"])
 def test_a_filled_tune_is_whole_as_tokens_too(player, sample, tmp_path, form):
     (tmp_path / "tune.abc").write_text(TUNE)
