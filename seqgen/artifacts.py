@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqgen.config import Config, build_config, load_yaml, to_plain
 from seqgen.errors import ArtifactError, ConfigError
-from seqgen.files import file_hash, replacing
+from seqgen.files import file_hash, missing, replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +160,7 @@ def require_task(artifact: Artifact, task: str) -> Artifact:
 
 def _not_a_model(path: Path) -> str:
     if not path.exists():
-        return f"{path}: no such model; `seqgen train CORPUS -o {path}` makes one"
+        return missing(path, what="model", otherwise=f"`seqgen train CORPUS -o {path}` makes one")
     if (path / CHECKPOINT).is_dir():
         return f"{path}: its training stopped before the first validation; go on with --resume"
     return f"{path}: not a model directory ({METADATA} is missing)"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from seqgen.errors import ConfigError
+from seqgen.files import unreadable
 
 Level = Literal["auto", "char", "byte", "word", "subword", "note"]
 Cell = Literal["lstm", "gru", "rnn", "window", "bow"]
@@ -290,7 +291,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(unreadable(path, error)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8") from error
     except yaml.YAMLError as error:

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from seqgen.files import file_hash, replacing
+from seqgen.files import file_hash, missing, replacing, unreadable
 
 
 def test_a_file_is_replaced_only_when_the_block_succeeds(tmp_path):
@@ -39,3 +39,22 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.filename == str(tmp_path / "a")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_is_told_with_the_likely_name(tmp_path):
+    (tmp_path / "book.txt").write_text("x")
+    assert (
+        missing(tmp_path / "Bok.txt")
+        == f"{tmp_path}/Bok.txt: no such file; did you mean {tmp_path}/book.txt?"
+    )
+    assert missing(tmp_path / "tune.abc") == f"{tmp_path}/tune.abc: no such file; check its name and folder"
+    assert missing(tmp_path / "a" / "b").endswith(f"/a/b: no such file; there is no folder {tmp_path}/a")
+    told = missing(tmp_path / "m", what="model", otherwise="`seqgen train` makes one")
+    assert told == f"{tmp_path}/m: no such model; `seqgen train` makes one"
+
+
+def test_why_a_file_cannot_be_read_is_told(tmp_path):
+    assert unreadable(tmp_path, IsADirectoryError()) == f"{tmp_path}: a folder; name a file in it"
+    assert (
+        unreadable(tmp_path / "x", OSError(errno.EIO, "broken")) == f"{tmp_path}/x: cannot be read (broken)"
+    )

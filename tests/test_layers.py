@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqgen"
 LAYERS = [
-    {"errors"},
-    {"config", "files"},
+    {"errors", "files"},
+    {"config"},
     {"runtime"},
     {"kernels", "music"},
     {"data", "networks"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.errors import ConfigError, CorpusError
+from seqgen.files import unreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def _lines(files: list[Path]) -> Iterator[str]:
                 for number, line in enumerate(file, 1):
                     yield _decoded(line, str(path), number)
         except OSError as error:
-            raise CorpusError(f"{path}: {error.strerror}") from error
+            raise CorpusError(unreadable(path, error)) from error
 
 
 def _decoded(line: bytes, name: str, number: int) -> str:

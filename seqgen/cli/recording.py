@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqgen.errors import ArtifactError, ConfigError
+from seqgen.files import missing
 
 if TYPE_CHECKING:
     from seqgen.cli.sample_run import Run
@@ -94,7 +95,7 @@ def check_files(receipt: "Receipt") -> None:
 
     for name, expected in receipt.files.items():
         if not Path(name).exists():
-            raise ConfigError(f"{name}: missing; the receipt's samples need it")
+            raise ConfigError(missing(Path(name), otherwise="the samples of the receipt need it"))
         if content_hash(Path(name)) != expected:
             raise ConfigError(f"{name}: changed since the receipt was made; restore it")
 

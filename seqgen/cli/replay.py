@@ -12,6 +12,7 @@ from seqgen.cli.sample import plan_samples
 from seqgen.cli.sample_options import BatchSize
 from seqgen.cli.sample_run import write_parts
 from seqgen.errors import ArtifactError, ConfigError
+from seqgen.files import missing
 
 if TYPE_CHECKING:
     from seqgen.sampling.receipts import Receipt
@@ -60,7 +61,7 @@ def _check_model(path: Path, kept: "Receipt", receipt: Path) -> None:
     from seqgen.artifacts import load_artifact
 
     if not path.exists():
-        raise ConfigError(f"{path}: no such model; --model DIR says where it is now")
+        raise ConfigError(missing(path, what="model", otherwise="--model DIR says where it is now"))
     found, expected = load_artifact(path).content_hash, kept.model["content_hash"]
     if found != expected:
         raise ArtifactError(

@@ -9,6 +9,7 @@ from seqgen.cli import report_classifier, report_language, report_translator
 from seqgen.cli.console import notice
 from seqgen.cli.reporting import TaskReport
 from seqgen.errors import ConfigError
+from seqgen.files import unreadable
 
 REPORTS: dict[str, TaskReport[Any]] = {
     "lm": report_language.REPORT,
@@ -73,7 +74,7 @@ def _read_comparison(path: Path) -> list[dict[str, Any]]:
         if not models or not all({"name", "bits", "curve", "unit"} <= set(model) for model in models):
             raise ValueError("models are missing")
     except OSError as error:
-        raise ConfigError(f"--compare {path}: {error.strerror}") from error
+        raise ConfigError(f"--compare {unreadable(path, error)}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--compare {path}: not what `seqgen compare --json` prints ({error})") from error
     return list(models)

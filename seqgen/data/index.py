@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from seqgen.data.tokenizers import Tokenizer, load_tokenizer
 from seqgen.errors import ArtifactError, TokenError
+from seqgen.files import unreadable
 
 FORMAT = 1
 KIND = "seqgen index"
@@ -135,9 +136,8 @@ def _read_metadata(path: Path) -> Mapping[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ArtifactError(
-            f"{path}: {error.strerror}; `seqgen index CORPUS --vocab PATH -o {path.parent}` makes one"
-        ) from error
+        making = f"`seqgen index CORPUS --vocab PATH -o {path.parent}` makes one"
+        raise ArtifactError(unreadable(path, error, otherwise=making)) from error
     except ValueError as error:
         raise ArtifactError(f"{path}: damaged ({error}); make the index again") from error
     if not isinstance(record, dict) or record.get("kind") != KIND:

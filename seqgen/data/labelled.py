@@ -17,6 +17,7 @@ from seqgen.data.readers import UnreadableError, open_bytes, utf8_chunks
 from seqgen.data.sources import TABLE_KINDS, Skipped, Source, examine, natural_key
 from seqgen.data.tables import table_rows
 from seqgen.errors import ConfigError, CorpusError
+from seqgen.files import missing, unreadable
 
 Notify = Callable[[str], None]
 
@@ -58,7 +59,7 @@ def read_labelled(names: Sequence[str], config: Config, notify: Notify) -> list[
             examples += _read_folder(path, config)
             continue
         if not path.exists():
-            raise CorpusError(f"{name}: no such file or folder")
+            raise CorpusError(missing(path, what="file or folder"))
         source = examine(path, named=True)
         if not isinstance(source, Source) or source.kind not in TABLE_KINDS:
             raise CorpusError(
@@ -93,7 +94,7 @@ def _text_of(source: Source, config: Config) -> str:
     except UnreadableError as error:
         raise CorpusError(str(Skipped(source.name, error.reason, error.place))) from error
     except OSError as error:
-        raise CorpusError(f"{source.name}: cannot be read ({error.strerror or error})") from error
+        raise CorpusError(unreadable(source.path, error)) from error
 
 
 def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:

@@ -24,6 +24,7 @@ from seqgen.data.split import PartBlock, assign_parts
 from seqgen.data.tokenizers import EOS_ID, Tokenizer
 from seqgen.data.vocab import canonical_hash
 from seqgen.errors import ConfigError, CorpusError
+from seqgen.files import unreadable
 
 Notify = Callable[[str], None]
 Ids = NDArray[np.int64]
@@ -91,7 +92,7 @@ def read_lines(file: Path, encoding: str = "utf-8") -> list[str]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorpusError(f"{file}: the gzip data is damaged or cut short") from error
     except OSError as error:
-        raise CorpusError(f"{file}: {error.strerror or error}") from error
+        raise CorpusError(unreadable(file, error)) from error
     return text.removesuffix("\n").split("\n") if text else []
 
 

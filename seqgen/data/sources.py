@@ -16,6 +16,7 @@ from typing import Any
 
 from seqgen.data.catalogue import Manifest, find_manifest, manifest_files
 from seqgen.errors import CorpusError
+from seqgen.files import missing
 from seqgen.music.frames import holds_frames
 from seqgen.music.read import ABC_SUFFIXES, FRAME_SUFFIXES, MIDI_SUFFIXES, MUSIC_SUFFIXES, SCORE_SUFFIXES
 
@@ -133,9 +134,8 @@ def _resolve(name: str, found: Found) -> Iterator[Source | Skipped]:
             else:
                 yield examine(match)
     else:
-        raise CorpusError(
-            f"{name}: no such file or folder, and no corpus of that name; see `seqgen corpus list`"
-        )
+        known = "`seqgen corpus list` shows the corpora known by name"
+        raise CorpusError(missing(path, what="file, folder or corpus", otherwise=known))
 
 
 def _walk(folder: Path) -> Iterator[Source | Skipped]:

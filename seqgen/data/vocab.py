@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen.errors import TokenError
-from seqgen.files import replacing
+from seqgen.files import replacing, unreadable
 
 FORMAT = 1
 KIND = "seqgen vocabulary"
@@ -83,7 +83,8 @@ def load_vocab(path: Path) -> Vocab:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise TokenError(f"{path}: {error.strerror}; `seqgen vocab CORPUS -o {path}` makes one") from error
+        making = f"`seqgen vocab CORPUS -o {path}` makes one"
+        raise TokenError(unreadable(path, error, otherwise=making)) from error
     except ValueError as error:
         raise TokenError(f"{path}: not a vocabulary ({error}); make one with `seqgen vocab`") from error
     if not isinstance(record, dict) or record.get("kind") != KIND:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen.errors import CorpusError
+from seqgen.files import unreadable
 from seqgen.music.pieces import Note, Part, Piece, spelling
 
 PARTS = ("train", "valid", "test")
@@ -40,7 +41,7 @@ def split_frames(path: Path) -> list[tuple[str, str, str]]:
     try:
         found = json.loads(path.read_bytes())
     except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}") from error
+        raise CorpusError(unreadable(path, error)) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(found, dict) or not set(found) <= set(PARTS):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqgen.errors import CorpusError
+from seqgen.files import unreadable
 from seqgen.music.pieces import (
     EMPTY_TRACKS,
     MAX_BEATS,
@@ -49,7 +50,7 @@ def read_midi(path: Path) -> Piece:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}") from error
+        raise CorpusError(unreadable(path, error)) from error
     try:
         score = Score.from_midi(data)
         piece = piece_of_score(score, title=path.stem)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqgen.errors import CorpusError
+from seqgen.files import missing, unreadable
 from seqgen.music.frames import read_frames, split_frames
 from seqgen.music.pieces import Piece
 
@@ -58,7 +59,7 @@ def split_music(path: Path) -> list[MusicUnit]:
     if suffix not in MUSIC_SUFFIXES:
         raise CorpusError(f"{path}: not a kind of music file; known: {', '.join(sorted(MUSIC_SUFFIXES))}")
     if not path.is_file():
-        raise CorpusError(f"{path}: no such file")
+        raise CorpusError(missing(path))
     return [MusicUnit(path, path.stem)]
 
 
@@ -87,7 +88,7 @@ def _split_abc(path: Path) -> list[MusicUnit]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"{path}: {error.strerror}") from error
+        raise CorpusError(unreadable(path, error)) from error
     if not data.strip():
         raise CorpusError(f"{path}: the file is empty")
     try:

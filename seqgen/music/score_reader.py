@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen.errors import CorpusError
+from seqgen.files import missing
 from seqgen.music.chords import ChordSymbol, tidy_symbols
 from seqgen.music.pieces import (
     EMPTY_TRACKS,
@@ -46,7 +47,7 @@ def read_score(path: Path) -> Piece:
         notes.
     """
     if not path.is_file():
-        raise CorpusError(f"{path}: no such file")
+        raise CorpusError(missing(path))
     try:
         with quiet():
             piece = _Reader().read(_parse(path), path.stem)

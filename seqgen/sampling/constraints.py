@@ -16,6 +16,7 @@ from typing import Any
 from seqgen.data.normalization import nfc
 from seqgen.data.tokenizers import EOS_ID, Tokenizer
 from seqgen.errors import ConfigError
+from seqgen.files import unreadable
 from seqgen.sampling.automata import DEAD, STATE_LIMIT, Automaton, Ints, TooLargeError, intersect
 from seqgen.sampling.regular import (
     Alphabet,
@@ -195,8 +196,10 @@ def _trie(path: Path) -> Trie:
     """Read words into a tree by what they begin with; the empty text marks the end of one."""
     try:
         words = set(nfc(path.read_text(encoding="utf-8")).lower().split())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--words-from {path}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise ConfigError(f"--words-from {unreadable(path, error)}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--words-from {path}: byte {error.start} is not UTF-8") from error
     if not words:
         raise ConfigError(f"--words-from {path}: holds no words")
     root: Trie = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from seqgen import __version__
 from seqgen.errors import ArtifactError, ConfigError
-from seqgen.files import file_hash, replacing
+from seqgen.files import file_hash, replacing, unreadable
 from seqgen.sampling.parts import Part
 
 FORMAT = 1
@@ -121,7 +121,7 @@ def content_hash(path: Path) -> str:
             if not file.is_dir():
                 digest.update(f"{file.relative_to(path).as_posix()}\0{file_hash(file)}\n".encode())
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(unreadable(path, error)) from error
     return digest.hexdigest()
 
 
@@ -201,7 +201,7 @@ def read_receipt(path: Path) -> Receipt:
         if not {"name", "path", "content_hash"} <= receipt.model.keys():
             raise ValueError("model")
     except OSError as error:
-        raise ArtifactError(f"{path}: {error.strerror}") from error
+        raise ArtifactError(unreadable(path, error)) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             f"{path}: not a receipt, or damaged; `seqgen sample --receipt` makes one"

@@ -78,7 +78,7 @@ def test_a_corpus_can_be_named_instead_of_an_index(home, capsys):
     ("arguments", "message"),
     [
         ("absent.txt --index book.index", "absent.txt: no such file"),
-        ("new.txt --index absent.index", "absent.index: no such file or folder"),
+        ("new.txt --index absent.index", "absent.index: no such file, folder or corpus"),
         ("book.index --index book.index", "book.index: an index; name the text"),
         ("foreign.txt --index book.index", "are not in the vocabulary; it was made from another corpus"),
         ("new.txt --index book.index --json --view", "--view shows nothing in --json"),

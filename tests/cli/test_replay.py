@@ -209,7 +209,7 @@ def test_a_file_that_was_read_must_be_the_same(model, call, tmp_path):
         1, f"seqgen: error: {words}: changed since the receipt was made; restore it\n"
     )  # fmt: skip
     words.unlink()
-    assert call("replay", receipt)[2].startswith(f"seqgen: error: {words}: missing; ")
+    assert call("replay", receipt)[2].startswith(f"seqgen: error: {words}: no such file; ")
 
 
 def test_an_option_unknown_here_is_told(model, call, tmp_path):
@@ -234,7 +234,7 @@ def test_a_newer_receipt_and_a_missing_one_are_told(call, tmp_path):
     assert "format 2, this seqgen reads up to 1; upgrade seqgen" in call("replay", tmp_path / "r.json")[2]
     assert (
         call("replay", tmp_path / "absent")[2]
-        == f"seqgen: error: {tmp_path}/absent: No such file or directory\n"
+        == f"seqgen: error: {tmp_path}/absent: no such file; check its name and folder\n"
     )
 
 

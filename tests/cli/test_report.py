@@ -78,7 +78,7 @@ def test_cells_that_cannot_be_looked_into_have_no_such_section(here):
     ("options", "complaint"),
     [
         (["-o", "page.pdf"], "choose a name that ends in .html"),
-        (["--compare", "none.json"], "none.json: No such file"),
+        (["--compare", "none.json"], "none.json: no such file"),
         (["--compare", "bad.json"], "not what `seqgen compare --json` prints"),
     ],
 )

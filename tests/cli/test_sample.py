@@ -356,7 +356,7 @@ def test_midi_is_refused_on_a_terminal(player):
         ),
         (["--temperature", "1:2,pitch=1"], "--temperature by kind: it does not change on the way"),
         (["--temperature", "pitch=0"], "--temperature by kind: all are more than 0"),
-        (["--prompt", "absent.abc"], "absent.abc: No such file or directory"),
+        (["--prompt", "absent.abc"], "absent.abc: no such file; check its name and folder"),
         (["--format", "text"], "--format text: this model makes music; choose --format abc, midi"),
     ],
     ids=str,

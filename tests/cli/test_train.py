@@ -142,7 +142,7 @@ def test_resuming_adds_epochs_and_keeps_the_other_settings(text, tmp_path, capsy
         (["--set", "model.cell=transformer"], "--set: model.cell = 'transformer': input should be"),
         (["--split", "90/20"], "expected three shares train/valid/test"),
         (["--preset", "huge"], "choose tiny, small, medium, large or auto"),
-        (["--config", "absent.yaml"], "absent.yaml: No such file or directory"),
+        (["--config", "absent.yaml"], "absent.yaml: no such file; check its name and folder"),
         (["--resume"], "no checkpoint to resume from"),
         (["--optimizer", "adam"], "--optimizer adam: input should be"),
         (["--optimizer", "nt-asgd", "--average", "ema"], "nt-asgd averages by itself"),

@@ -216,7 +216,7 @@ def test_other_commands_name_the_one_that_takes_a_translator(model, capsys, comm
     ("options", "message"),
     [
         (["--n-best", "9"], "--n-best 9: a beam of 5 finds no more than 5"),
-        (["--score", "none.txt"], "none.txt: No such file"),
+        (["--score", "none.txt"], "none.txt: no such file"),
         (["--attention-plot", "a.gif"], "choose a name that ends in .png"),
     ],
 )

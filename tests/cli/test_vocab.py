@@ -51,7 +51,7 @@ def test_options_decide_the_size(text, tmp_path, options, size):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.txt"], "none.txt: no such file or folder"),
+        (["none.txt"], "none.txt: no such file, folder or corpus"),
         (["{text}", "--split", "90/5"], "--split 90/5: expected three shares"),
         (["{text}", "--split", "nan/5/5"], "expected three shares"),
         (["{text}", "--level", "rune"], "vocab.level = 'rune'"),

@@ -105,7 +105,7 @@ def test_bytes_of_another_encoding_and_missing_files_are_told(tmp_path):
     with pytest.raises(CorpusError, match="byte 1: not UTF-8"):
         read_pairs([file], notify=print)
     assert read_pairs([file], encoding="latin-1", notify=print) == [("né", "born")]
-    with pytest.raises(CorpusError, match="No such file"):
+    with pytest.raises(CorpusError, match="no such file"):
         read_pairs([tmp_path / "none.tsv"], notify=print)
     with pytest.raises(ConfigError, match="or two aligned ones, not 3"):
         read_pairs([file] * 3, encoding="latin-1", notify=print)

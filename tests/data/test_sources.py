@@ -63,7 +63,7 @@ def test_a_glob_reaches_below_folders(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing.txt", "nothing.txt: no such file or folder, and no corpus of that name"),
+        ("nothing.txt", "nothing.txt: no such file, folder or corpus; `seqgen corpus list`"),
         ("*.nothing", r"\*.nothing: no file matches"),
         ("{folder}/empty.txt", "empty.txt: the file is empty; give another file"),
         ("{folder}/picture.png", "picture.png: binary, neither text nor music"),

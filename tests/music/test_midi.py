@@ -122,7 +122,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, content, message):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="No such file"):
+    with pytest.raises(CorpusError, match="no such file"):
         read_midi(tmp_path / "none.mid")
 
 

@@ -199,9 +199,11 @@ def test_a_file_of_words_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "bytes").write_bytes(b"\xff")
     (tmp_path / "long").write_text("a" * 101)
-    assert error_of({"words_from": tmp_path / "absent"}).endswith("absent: No such file or directory")
+    assert error_of({"words_from": tmp_path / "absent"}).endswith(
+        "absent: no such file; check its name and folder"
+    )
     assert error_of({"words_from": tmp_path / "empty"}).endswith("empty: holds no words")
-    assert "invalid start byte" in error_of({"words_from": tmp_path / "bytes"})
+    assert error_of({"words_from": tmp_path / "bytes"}).endswith("bytes: byte 0 is not UTF-8")
     assert error_of({"words_from": tmp_path / "long"}).endswith("is longer than 100 characters")
 
 
