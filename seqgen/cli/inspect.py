@@ -8,6 +8,7 @@ import typer
 from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import notice, print_table
 from seqgen.cli.options import Names
+from seqgen.cli.prompts import is_file_name, read_prompt, tell_remarks
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ Plot = Annotated[Path | None, typer.Option(help="Also draw it: a PNG, SVG or PDF
 _BESIDE = typer.Option("--with", metavar="MODEL", help="Another model beside it; may be given several times.")
 _SCALE = typer.Option(help="Multiply the recurrent weights, such as by 2; may be given several times.")
 _CLIP = typer.Option(min=1e-9, help="Also take a step of descent, with and without clipping at this norm.")
-_TEXT = typer.Argument(metavar="TEXT", help="What it reads; - is standard input. For music a tune file.")
+_TEXT = typer.Argument(
+    metavar="TEXT",
+    help="What it reads: a file, a text as it stands, or - for standard input; tunes as a file.",
+)
 
 
 @app.command()
@@ -290,20 +294,16 @@ def gates(
 
 
 def _encode(artifact: "Artifact", text: str, tune: int | None) -> list[int]:
-    import sys
+    from seqgen.data.readers import read_text
 
-    from seqgen.sampling.prompts import text_prompt, tune_prompt
-
-    if artifact.tokenizer.modality != "text":
-        prompt = tune_prompt(artifact.tokenizer, Path(text), number=tune)
-    elif tune is not None:
-        raise ConfigError("--tune: this model reads text; it is for models of music")
-    else:
-        prompt = text_prompt(artifact.tokenizer, sys.stdin.read() if text == "-" else text)
-    for remark in prompt.remarks:
-        notice(remark)
+    given = text
+    if artifact.tokenizer.modality == "text" and is_file_name(text):
+        notice(f"reading the file {text}")
+        given = read_text(Path(text))
+    prompt = read_prompt(artifact.tokenizer, given, tune, option="TEXT")
+    tell_remarks(prompt, "TEXT")
     if not len(prompt.ids):
-        raise CorpusError("TEXT is empty; give a text to read, or - for standard input")
+        raise CorpusError("TEXT is empty; give a text to read, a file, or - for standard input")
     return [int(token) for token in prompt.ids]
 
 

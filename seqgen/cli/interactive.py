@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from seqgen.cli.console import notice
+from seqgen.cli.prompts import tell_remarks
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def converse(run: "Run") -> None:
     for turn, line in enumerate(_lines()):
         if line:
             prompt = text_prompt(run.artifact.tokenizer, line)
-            for remark in prompt.remarks:
-                notice(f"prompt: {remark}")
+            tell_remarks(prompt, "prompt")
             ids = prompt.ids.tolist()
         ids = _go_on(run, ids, turn)
 

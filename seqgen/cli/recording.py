@@ -4,13 +4,11 @@ Options are recorded by the names and values with which the command is called, a
 the types that the command declares: a new option is in every receipt without being mentioned here.
 """
 
-import io
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqgen.cli.prompts import STDIN
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.files import missing
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from seqgen.cli.sample_run import Run
     from seqgen.sampling.receipts import Receipt, SampleRecord
 
-STDIN = "-"
 OUTPUTS = ("output", "receipt")
 """Options that name what is written, not what is read."""
 
@@ -98,15 +95,3 @@ def check_files(receipt: "Receipt") -> None:
             raise ConfigError(missing(Path(name), otherwise="the samples of the receipt need it"))
         if content_hash(Path(name)) != expected:
             raise ConfigError(f"{name}: changed since the receipt was made; restore it")
-
-
-@contextmanager
-def standard_input(content: bytes | None) -> Iterator[None]:
-    """Let standard input be some bytes; None leaves it as it is."""
-    before = sys.stdin
-    if content is not None:
-        sys.stdin = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
-    try:
-        yield
-    finally:
-        sys.stdin = before

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
-from seqgen.cli.recording import check_files, plan_again, standard_input
+from seqgen.cli.prompts import standard_input
+from seqgen.cli.recording import check_files, plan_again
 from seqgen.cli.sample import plan_samples
 from seqgen.cli.sample_options import BatchSize
 from seqgen.cli.sample_run import write_parts

@@ -17,9 +17,10 @@ from seqgen.cli.console import notice
 from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
 from seqgen.cli.interactive import check_options, converse
 from seqgen.cli.looking_up import Index, MaxCopy, MixNgram, look_up
-from seqgen.cli.recording import STDIN, make_receipt, standard_input
+from seqgen.cli.prompts import STDIN, is_file_name, read_prompt, standard_input, tell_remarks
+from seqgen.cli.recording import make_receipt
 from seqgen.cli.sample_run import Run, check_destination, write_parts
-from seqgen.errors import ConfigError, CorpusError
+from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from seqgen.data.tokenizers import Tokenizer
@@ -260,26 +261,14 @@ def _default_length(form: "Format", *, interactive: bool) -> int:
 
 
 def _read_prompt(tokenizer: "Tokenizer", given: str | None, tune: int | None) -> "Prompt":
-    from seqgen.sampling import prompts
+    from seqgen.sampling.prompts import NO_PROMPT
 
-    if tune is not None and (given is None or tokenizer.modality == "text"):
-        raise ConfigError("--tune: it chooses a tune of the file given with --prompt to a music model")
     if given is None:
-        return prompts.NO_PROMPT
-    if tokenizer.modality == "text":
-        prompt = prompts.text_prompt(tokenizer, _stdin_text() if given == STDIN else given)
-    elif given == STDIN:
-        content = sys.stdin.buffer.read()
-        prompt = prompts.tune_prompt_from_bytes(tokenizer, content, source="standard input", number=tune)
-    else:
-        prompt = prompts.tune_prompt(tokenizer, Path(given), number=tune)
-    for remark in prompt.remarks:
-        notice(f"prompt: {remark}")
+        if tune is not None:
+            raise ConfigError("--tune: it chooses a tune of the file given with --prompt to a music model")
+        return NO_PROMPT
+    if tokenizer.modality == "text" and is_file_name(given):
+        notice(f"--prompt {given}: taken as text; --prompt - < {given} reads the file of that name")
+    prompt = read_prompt(tokenizer, given, tune, option="--prompt")
+    tell_remarks(prompt, "prompt")
     return prompt
-
-
-def _stdin_text() -> str:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"--prompt -: byte {error.start} of standard input is not UTF-8") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from seqgen.cli.console import notice
-from seqgen.cli.recording import STDIN, standard_input
+from seqgen.cli.prompts import STDIN, standard_input
 from seqgen.errors import ConfigError, TokenError
 
 if TYPE_CHECKING:

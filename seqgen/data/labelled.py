@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqgen.config import Config
-from seqgen.data.readers import UnreadableError, open_bytes, utf8_chunks
+from seqgen.data.readers import read_text
 from seqgen.data.sources import TABLE_KINDS, Skipped, Source, examine, natural_key
 from seqgen.data.tables import table_rows
 from seqgen.errors import ConfigError, CorpusError
-from seqgen.files import missing, unreadable
+from seqgen.files import missing
 
 Notify = Callable[[str], None]
 
@@ -84,17 +84,7 @@ def _read_folder(folder: Path, config: Config) -> Iterator[Example]:
         for path in texts:
             source = examine(path, named=True)
             if isinstance(source, Source):
-                yield Example(_text_of(source, config).strip(), label.name, str(path))
-
-
-def _text_of(source: Source, config: Config) -> str:
-    try:
-        with open_bytes(source) as file:
-            return b"".join(utf8_chunks(file, config.corpus.encoding)).decode()
-    except UnreadableError as error:
-        raise CorpusError(str(Skipped(source.name, error.reason, error.place))) from error
-    except OSError as error:
-        raise CorpusError(unreadable(source.path, error)) from error
+                yield Example(read_text(source.path, config.corpus.encoding).strip(), label.name, str(path))
 
 
 def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:
@@ -106,7 +96,7 @@ def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Exam
             )
         notify(f"left out {skipped}")
 
-    text = _text_of(source, config)
+    text = read_text(source.path, config.corpus.encoding)
     if source.kind == "jsonl":
         rows, header = _json_rows(text, skip)
     else:

@@ -4,13 +4,12 @@ A pair belongs to a part by a hash of its source sentence, so that no source is 
 translations it has. Letter case and white space do not make another source.
 """
 
-import gzip
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,11 @@ from seqgen.config import Config, VocabConfig
 from seqgen.data.blocks import block_of
 from seqgen.data.building import build_text_tokenizer
 from seqgen.data.index import PARTS
-from seqgen.data.readers import UnreadableError, utf8_chunks
+from seqgen.data.readers import read_text
 from seqgen.data.split import PartBlock, assign_parts
 from seqgen.data.tokenizers import EOS_ID, Tokenizer
 from seqgen.data.vocab import canonical_hash
 from seqgen.errors import ConfigError, CorpusError
-from seqgen.files import unreadable
 
 Notify = Callable[[str], None]
 Ids = NDArray[np.int64]
@@ -84,20 +82,8 @@ def read_lines(file: Path, encoding: str = "utf-8") -> list[str]:
     Raises:
         CorpusError: If the file cannot be read as such.
     """
-    try:
-        with _open(file) as stream:
-            text = b"".join(utf8_chunks(stream, encoding)).decode()
-    except UnreadableError as error:
-        raise CorpusError(f"{file}: {error.place}: {error.reason}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CorpusError(f"{file}: the gzip data is damaged or cut short") from error
-    except OSError as error:
-        raise CorpusError(unreadable(file, error)) from error
+    text = read_text(file, encoding)
     return text.removesuffix("\n").split("\n") if text else []
-
-
-def _open(file: Path) -> IO[bytes]:
-    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
 
 
 def _columns(file: Path, lines: list[str], notify: Notify) -> list[Pair]:

@@ -16,6 +16,7 @@ from seqgen.data.blocks import Block, block_of, cut_documents
 from seqgen.data.sources import TABLE_KINDS, Skipped, Source
 from seqgen.data.tables import table_cells
 from seqgen.errors import ConfigError, CorpusError
+from seqgen.files import unreadable
 
 _CHUNK_BYTES = 1 << 20
 _BATCH_BYTES = 1 << 21
@@ -78,6 +79,24 @@ def _read(source: Source, config: CorpusConfig, on_skip: OnSkip, checked: bool) 
 def open_bytes(source: Source) -> IO[bytes]:
     """Open a source, unpacking gzip on the way."""
     return gzip.open(source.path) if source.packed else source.path.open("rb")  # type: ignore[return-value]
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return a whole text file, which may be gzip-compressed.
+
+    Raises:
+        CorpusError: If it cannot be read as such.
+        ConfigError: If the encoding does not exist.
+    """
+    try:
+        with open_bytes(Source(path, "text", str(path), packed=path.suffix == ".gz")) as file:
+            return b"".join(utf8_chunks(file, encoding)).decode()
+    except UnreadableError as error:
+        raise CorpusError(str(Skipped(str(path), error.reason, error.place))) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorpusError(f"{path}: the gzip data is damaged or cut short") from error
+    except OSError as error:
+        raise CorpusError(unreadable(path, error)) from error
 
 
 def _batches(documents: Iterator[bytes]) -> Iterator[Block]:

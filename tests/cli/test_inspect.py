@@ -3,6 +3,7 @@ import json
 import pytest
 
 from seqgen.cli.app import run
+from seqgen.cli.prompts import standard_input
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
@@ -60,6 +61,37 @@ def test_gates_reads_the_tune_of_a_book_that_is_chosen(models, capsys):
     assert len(read[0]) > len(read[1])
     assert run(["inspect", "gates", "lstm", "abc", "--tune", "2"]) == 1
     assert "--tune: this model reads text" in capsys.readouterr().err
+
+
+def test_gates_reads_a_file_a_text_and_standard_input_alike(models, capsys):
+    text = "abc.\nbad \n" * 3
+    (models / "page.txt").write_text(text)
+    assert run(["inspect", "gates", "lstm", text, "--json"]) == 0
+    spelled = capsys.readouterr()
+    assert run(["inspect", "gates", "lstm", "page.txt", "--json"]) == 0
+    read = capsys.readouterr()
+    with standard_input(text.encode()):
+        assert run(["inspect", "gates", "lstm", "-", "--json"]) == 0
+    assert read.out == spelled.out == capsys.readouterr().out
+    assert read.err == "seqgen: reading the file page.txt\n"
+    with standard_input(b"ab\xff"):
+        assert run(["inspect", "gates", "lstm", "-"]) == 1
+    assert "TEXT -: byte 2 of standard input is not UTF-8" in capsys.readouterr().err
+
+
+def test_gates_reads_a_tune_from_standard_input(models, capsys):
+    write_model(models / "tunes", note_tokenizer([abc_piece(TUNE)]))
+    (models / "reel.abc").write_text(TUNE)
+    assert run(["inspect", "gates", "tunes", "reel.abc", "--json"]) == 0
+    named = capsys.readouterr().out
+    with standard_input(TUNE.encode()):
+        assert run(["inspect", "gates", "tunes", "-", "--json"]) == 0
+    assert capsys.readouterr().out == named
+
+
+def test_a_text_too_long_for_a_file_name_is_a_text(models, capsys):
+    assert run(["inspect", "gates", "lstm", "abc. " * 1000, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["tokens"]) == 5000
 
 
 def test_an_empty_text_is_refused(models, capsys):

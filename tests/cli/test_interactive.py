@@ -1,7 +1,7 @@
 import pytest
 
 from seqgen.cli.app import run
-from seqgen.cli.recording import standard_input
+from seqgen.cli.prompts import standard_input
 from tests.sampling.models import char_tokenizer, spelling_weights, write_model
 
 

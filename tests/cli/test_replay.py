@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 import pytest
 import typer
 
-from seqgen.cli import recording
+from seqgen.cli import prompts, recording
 from seqgen.cli.app import run
 from seqgen.cli.recording import plan_again
 from seqgen.cli.sample import FormatName, plan_samples
@@ -127,9 +127,9 @@ def test_several_tune_files_are_made_again_as_files(player, call, tmp_path):
 def test_a_receipt_holds_what_came_from_standard_input(model, player, call, tmp_path):
     receipt = tmp_path / "r.json"
     for path, content in ((model, "bad é\n".encode()), (model, b"-"), (player, TUNE.encode())):
-        with recording.standard_input(content):
+        with prompts.standard_input(content):
             _, out, _ = call("sample", path, "--length", 20, "--prompt", "-", "--receipt", receipt)
-        with recording.standard_input(b"something else"):
+        with prompts.standard_input(b"something else"):
             code, again, err = call("replay", receipt)
         assert (code, again) == (0, out)
         assert err.endswith(said(1))

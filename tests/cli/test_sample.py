@@ -134,6 +134,16 @@ def test_unseen_characters_of_a_prompt_are_told(model, sample):
     assert err == "seqgen: prompt: the model has never seen x é '\\t'; read as <unk>\n"
 
 
+def test_a_prompt_that_is_the_name_of_a_file_is_taken_as_text_and_that_is_told(
+    model, sample, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad").write_text("cab")
+    _, out, err = sample(model, "--seed", 1, "--prompt", "bad", "--length", 5)
+    assert out.startswith("bad")
+    assert err == "seqgen: --prompt bad: taken as text; --prompt - < bad reads the file of that name\n"
+
+
 def test_json_lines_hold_text_ids_and_log_probability(speller, sample):
     _, out, _ = sample(speller("cab"), "--seed", 4, "--count", 2, "--format", "json")
     first, second = map(json.loads, out.splitlines())

@@ -7,7 +7,7 @@ from rich.style import Style
 
 from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
-from seqgen.cli.recording import standard_input
+from seqgen.cli.prompts import standard_input
 from seqgen.cli.score import _FAVOURS, _STYLES
 from seqgen.data.tokenizers import byte_vocab, load_tokenizer, make_tokenizer
 from seqgen.data.vocab import EOS

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -25,6 +26,13 @@ def test_of_two_columns_the_one_that_repeats_holds_the_labels_and_that_is_told(t
     assert read(path) == (ROWS, [f"{path}: texts are in column 1, labels in column 2"])
     turned = write_tsv(tmp_path / "b.tsv", [row[::-1] for row in ROWS])
     assert read(turned) == (ROWS, [f"{turned}: texts are in column 2, labels in column 1"])
+
+
+def test_a_table_whose_gzip_data_is_cut_short_is_told(tmp_path):
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress(b"good film\tpos\nbad film\tneg\n" * 9)[:-9])
+    with pytest.raises(CorpusError, match=r"a\.tsv\.gz: the gzip data is damaged or cut short"):
+        read(path)
 
 
 def test_a_first_row_of_usual_names_is_no_example(tmp_path):
