@@ -77,7 +77,7 @@ def compare(
         with _folder(output) as folder:
             results = _train_all(
                 corpus,
-                parse_cells(cells or DEFAULT_CELLS, more=(NGRAM,)),
+                parse_cells(DEFAULT_CELLS if cells is None else cells, more=(NGRAM,)),
                 folder,
                 given,
                 settings or [],

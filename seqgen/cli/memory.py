@@ -76,7 +76,7 @@ def memory(
     from seqgen.training.memory_tests import take_test
 
     test = memory_task(task.value, symbols=symbols)
-    chosen = _numbers(distances) if distances else test.distances
+    chosen = test.distances if distances is None else _numbers(distances)
     test.check_distances(chosen)
     for path in (plot, flow):
         if path:

@@ -54,6 +54,8 @@ def read_labelled(names: Sequence[str], config: Config, notify: Notify) -> list[
     """
     examples: list[Example] = []
     for name in names:
+        if not name:
+            raise CorpusError("an empty name is no corpus; name a table or a folder")
         path = Path(name)
         if path.is_dir():
             examples += _read_folder(path, config)

@@ -114,6 +114,8 @@ def _resolve(name: str, found: Found) -> Iterator[Source | Skipped]:
             kind = manifest.reader or kind_of(path)
             yield Source(path, kind, str(path), packed=path.suffix == ".gz", part=part)
         return
+    if not name:
+        raise CorpusError("an empty name is no corpus; name files, or . for the folder you are in")
     path = Path(name)
     if path.is_dir():
         for mark, what in _NO_CORPUS.items():

@@ -42,6 +42,8 @@ def find_token(tokenizer: Tokenizer, word: str) -> int:
     """
     from difflib import get_close_matches
 
+    if not word:
+        raise TokenError("WORD is empty; name a token of the model")
     names = list(tokenizer.tokens)
     for form in (word, word.lower()):
         if found := [names.index(start + form) for start in _WORD_STARTS if start + form in names]:

@@ -18,7 +18,7 @@ def token_bias(tokenizer: Tokenizer, *, banned: Iterable[str], boosted: Iterable
         boosted: The same, each with what is added: `NAME=2.5`.
 
     Raises:
-        ConfigError: If a name is unknown, or an amount is not a number within ±MAX_BOOST.
+        ConfigError: If a name is empty or unknown, or an amount is not a number within ±MAX_BOOST.
     """
     bias: dict[int, float] = {}
     for given in boosted:
@@ -36,12 +36,14 @@ def token_bias(tokenizer: Tokenizer, *, banned: Iterable[str], boosted: Iterable
 
 
 def _ids(tokenizer: Tokenizer, name: str, option: str) -> list[int]:
+    if not name:
+        raise ConfigError(f"{option}: names no token; --format tokens shows what they are called")
     plain = _unescaped(name)
     wanted = {name, f" {name}", plain, f" {plain}"} if tokenizer.modality == "text" else {name}
     found = [number for number, token in enumerate(tokenizer.tokens) if token in wanted]
     if not found:
         raise ConfigError(
-            f"{option}: the model has no token {name}; --format tokens shows what they are like"
+            f"{option}: the model has no token {name}; --format tokens shows what they are called"
         )
     return found
 

@@ -66,7 +66,7 @@ class TextRules:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{_flag(name)} {value}: at least 1")
-        for name in ("starts", "ends", "acrostic"):
+        for name in ("regex", "line_regex", "starts", "ends", "acrostic"):
             if getattr(self, name) == "":
                 raise ConfigError(f"{_flag(name)}: an empty text asks for nothing; leave it out")
         if self.acrostic is not None and any(char.isspace() for char in self.acrostic):

@@ -48,6 +48,7 @@ def test_ngrams_are_counted_on_the_same_split(book, capsys):
     ("options", "complaint"),
     [
         (["--cells", "rnn,elman"], "'elman' is none of lstm, gru, rnn, window, bow, ngram"),
+        (["--cells", ""], "'' is none of lstm, gru, rnn, window, bow, ngram"),
         (["--models", "m", "--minutes", "1"], "--models are trained already"),
         (["--cells", "rnn", "--plot", "curves.gif"], "choose a name that ends in .png"),
     ],

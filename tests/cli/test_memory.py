@@ -47,6 +47,7 @@ def test_sequences_are_shown_as_a_reader_sees_them(capsys):
     [
         (["copy", "--distances", "1"], "begins at a distance of 2"),
         (["copy", "--distances", "ten"], "expected whole numbers such as 2,10,100"),
+        (["copy", "--distances", ""], "expected whole numbers such as 2,10,100"),
         (["copy", "--cells", "elman"], "'elman' is none of lstm"),
         (["adding", "-o", "kept"], "adding reads numbers"),
         (["copy", "--plot", "a.gif"], "choose a name that ends in .png"),

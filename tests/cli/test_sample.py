@@ -560,7 +560,7 @@ def test_line_rules_and_words_are_options(model, sample, tmp_path):
         (["--typical", "0"], "--typical 0.0: more than 0, at most 1"),
         (["--repetition-penalty", "0"], "--repetition-penalty 0.0: above 0, at most 100"),
         (["--no-repeat-ngram", "-1"], "--no-repeat-ngram -1: 0 (off) or more"),
-        (["--ban", "zz"], "--ban zz: the model has no token zz; --format tokens shows what they are like"),
+        (["--ban", "zz"], "--ban zz: the model has no token zz; --format tokens shows what they are called"),
         (["--lines", "2", "--stop", "x"], "--stop: would cut samples off before they obey the constraint"),
     ],
     ids=str,

@@ -112,6 +112,8 @@ def test_a_column_that_is_missing_or_doubtful_is_asked_for(tmp_path, rows, setti
 
 
 def test_what_is_neither_table_nor_folder_is_refused(tmp_path):
+    with pytest.raises(CorpusError, match="an empty name is no corpus"):
+        read_labelled([""], build_config({}), print)
     path = tmp_path / "a.txt"
     path.write_text("good film\n")
     with pytest.raises(CorpusError, match=r"no table; give a \.tsv"):

@@ -64,6 +64,7 @@ def test_a_glob_reaches_below_folders(folder):
     ("name", "message"),
     [
         ("nothing.txt", "nothing.txt: no such file, folder or corpus; `seqgen corpus list`"),
+        ("", "an empty name is no corpus"),
         ("*.nothing", r"\*.nothing: no file matches"),
         ("{folder}/empty.txt", "empty.txt: the file is empty; give another file"),
         ("{folder}/picture.png", "picture.png: binary, neither text nor music"),

@@ -26,6 +26,8 @@ def test_a_flat_map_keeps_a_flat_cloud():
 def test_a_word_that_is_no_token_is_refused_with_similar_ones():
     tokenizer = char_tokenizer()
     assert tokenizer.tokens[find_token(tokenizer, "c")] == "c"
+    with pytest.raises(TokenError, match="WORD is empty"):
+        find_token(tokenizer, "")  # though a space alone is a token
     with pytest.raises(TokenError, match=r"'cat' is no token of this model, which has char tokens"):
         find_token(tokenizer, "cat")
 

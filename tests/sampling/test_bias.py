@@ -40,6 +40,13 @@ def test_a_boost_without_an_amount_is_refused(boost):
         token_bias(WORDS, banned=[], boosted=[boost])
 
 
+def test_an_empty_name_is_refused():
+    with pytest.raises(ConfigError, match="--ban : names no token"):
+        token_bias(WORDS, banned=[""], boosted=[])
+    with pytest.raises(ConfigError, match="--boost =1: names no token"):
+        token_bias(char_tokenizer(), banned=[], boosted=["=1"])  # which has a space, the token " " + ""
+
+
 def test_an_unknown_token_is_told():
     with pytest.raises(ConfigError, match="--ban dog: the model has no token dog"):
         token_bias(WORDS, banned=["dog"], boosted=[])

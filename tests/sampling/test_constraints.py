@@ -186,6 +186,8 @@ def test_a_banned_token_may_make_a_constraint_impossible():
         ({"lines": 0}, "--lines 0: at least 1"),
         ({"max_line_length": -1}, "--max-line-length -1: at least 1"),
         ({"starts": ""}, "--starts: an empty text asks for nothing; leave it out"),
+        ({"regex": ""}, "--regex: an empty text asks for nothing; leave it out"),
+        ({"line_regex": ""}, "--line-regex: an empty text asks for nothing; leave it out"),
         ({"acrostic": "a b"}, "--acrostic 'a b': without spaces; each letter begins a line"),
     ],
 )
