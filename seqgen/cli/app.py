@@ -56,6 +56,7 @@ def run(arguments: list[str] | None = None) -> int:
     except SeqgenError as error:
         return _failed(error, str(error), 1)
     except _UsageProblem as error:
+        error.message = error.message.replace("Value error, ", "")  # pydantic's words for a wrong choice
         error.show()
         return int(error.exit_code)
     except (KeyboardInterrupt, typer.Abort) as error:

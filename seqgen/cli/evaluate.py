@@ -24,6 +24,7 @@ from seqgen.cli.console import notice
 from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
+from seqgen.cli.flags import flags_given
 from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, NgramOrder, read_with_ngrams
 from seqgen.cli.own_corpus import own_index
 from seqgen.errors import ConfigError, CorpusError
@@ -87,7 +88,7 @@ def evaluate(
         dynamic_update=dynamic_update,
         dynamic_segment=dynamic_segment,
     )
-    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram, order=ngram_order)
+    ngrams = NgramOptions(ngram=ngram, mix_ngram=mix_ngram, ngram_order=ngram_order)
     if options.wanted and protocol != "carried":
         raise ConfigError(f"--protocol {protocol}: --cache and --dynamic read with the state carried")
     if ngrams.wanted and protocol != "carried":
@@ -123,7 +124,7 @@ def _evaluate(
     as_json: bool,
     per_token: bool,
 ) -> None:
-    from seqgen.artifacts import load_artifact, require_task
+    from seqgen.artifacts import TASKS, load_artifact, require_task
     from seqgen.evaluation import restore_model
     from seqgen.evaluation.ngram import mixed, ngram_losses
 
@@ -131,10 +132,11 @@ def _evaluate(
     if others and artifact.config.task != "classify":
         raise ConfigError(f"{path}: --with averages classifiers, and this is none; leave it out")
     if artifact.config.task in _OTHER_TASKS:
-        if options.wanted or ngrams.wanted or protocol != "carried" or per_token or samples is not None:
-            raise ConfigError(
-                f"{path}: --per-token, --protocol, --samples, caches and n-grams are for language models"
-            )
+        others_given = {"--protocol": protocol != "carried", "--samples": samples, "--per-token": per_token}
+        beside = [flag for flag, given in others_given.items() if given]
+        for flag in (*flags_given(options), *flags_given(ngrams), *beside):
+            kind, _ = TASKS[artifact.config.task]
+            raise ConfigError(f"{flag} is for language models, and {path} is {kind}; leave it out")
         extra: dict[str, Any] = {"others": others} if others else {}
         _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json, **extra)
         return
@@ -155,7 +157,7 @@ def _evaluate(
     losses = _losses(model, index, part, protocol, adaptation)
     name = adaptation.protocol if adaptation else protocol
     own = _own_index(artifact) if ngrams.wanted else index
-    baseline = read_with_ngrams(own, index, part, ngrams.order) if ngrams.wanted else None
+    baseline = read_with_ngrams(own, index, part, ngrams.ngram_order) if ngrams.wanted else None
     if baseline is not None and ngrams.mix_ngram is not None:
         losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+{ngrams.protocol}"
     if per_token:

@@ -6,11 +6,15 @@ So `--ar`, the flag of the parameter `activation_regularization`, sets `training
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from seqgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def flags_of(command: Any) -> dict[str, str]:
@@ -19,6 +23,12 @@ def flags_of(command: Any) -> dict[str, str]:
 
     flags = {parameter.name: parameter.opts[0] for parameter in command.params}
     return {key: flags[name] for key in known_keys() if (name := key.rpartition(".")[2]) in flags}
+
+
+def flags_given(options: "DataclassInstance") -> list[str]:
+    """Return the flags of the fields of a dataclass that hold what was given: neither None nor False."""
+    given = [field.name for field in fields(options) if getattr(options, field.name) not in (None, False)]
+    return [f"--{name.replace('_', '-')}" for name in given]
 
 
 def given_by_flags(called: typer.Context) -> dict[str, Any]:

@@ -33,15 +33,15 @@ class NgramOptions:
 
     ngram: bool
     mix_ngram: float | None
-    order: int | None = None
+    ngram_order: int | None = None
 
     def __post_init__(self) -> None:
         if self.mix_ngram is not None and not 0 <= self.mix_ngram <= 1:
             raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1")
-        if self.order is not None and self.order < 1:
-            raise ConfigError(f"--ngram-order {self.order}: at least 1 token")
-        if self.order is not None and not self.wanted:
-            raise ConfigError(f"--ngram-order {self.order}: of what? give --ngram or --mix-ngram too")
+        if self.ngram_order is not None and self.ngram_order < 1:
+            raise ConfigError(f"--ngram-order {self.ngram_order}: at least 1 token")
+        if self.ngram_order is not None and not self.wanted:
+            raise ConfigError(f"--ngram-order {self.ngram_order}: of what? give --ngram or --mix-ngram too")
 
     @property
     def wanted(self) -> bool:
@@ -51,7 +51,7 @@ class NgramOptions:
     @property
     def protocol(self) -> str:
         """What a score of the n-gram model is named."""
-        return "ngram" if self.order is None else f"ngram:{self.order}"
+        return "ngram" if self.ngram_order is None else f"ngram:{self.ngram_order}"
 
 
 def read_with_ngrams(

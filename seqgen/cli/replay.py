@@ -62,10 +62,11 @@ def _check_model(path: Path, kept: "Receipt", receipt: Path) -> None:
     from seqgen.artifacts import load_artifact
 
     if not path.exists():
-        raise ConfigError(missing(path, what="model", otherwise="--model DIR says where it is now"))
+        moved = f"{receipt} was made with it; --model DIR says where it is now"
+        raise ConfigError(missing(path, what="model", otherwise=moved))
     found, expected = load_artifact(path).content_hash, kept.model["content_hash"]
     if found != expected:
         raise ArtifactError(
             f"{path}: another model (sha256 {found[:12]}) than the one of {receipt} ({expected[:12]}); "
-            "--model DIR names another place"
+            "give the model that made it with --model DIR"
         )

@@ -42,6 +42,12 @@ def test_sequences_are_shown_as_a_reader_sees_them(capsys):
     assert all(" from " in line and " speaks → " in line for line in lines)
 
 
+def test_the_tests_are_named_if_one_is_unknown(capsys):
+    assert run(["memory", "foo"]) == 2
+    told = "Invalid value for 'TEST': 'foo' is not one of 'adding', 'agreement', 'copy', 'reverse'."
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -140,7 +140,11 @@ def test_a_moved_model_is_named_and_keeps_its_name_in_titles(player, call, tmp_p
     shutil.move(player, tmp_path / "elsewhere")
     code, nothing, err = call("replay", tmp_path / "r.json")
     assert (code, nothing) == (1, b"")
-    assert err == f"seqgen: error: {player}: no such model; --model DIR says where it is now\n"
+    receipt = tmp_path / "r.json"
+    assert (
+        err == f"seqgen: error: {player}: no such model; "
+        f"{receipt} was made with it; --model DIR says where it is now\n"
+    )
     assert b"T:player, seed" in out
     assert call("replay", tmp_path / "r.json", "--model", tmp_path / "elsewhere") == (0, out, said(1))
 

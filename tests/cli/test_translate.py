@@ -106,9 +106,16 @@ def test_other_pairs_are_evaluated_as_a_whole(model, tmp_path, capsys):
     assert run(["evaluate", str(model), str(tmp_path / "p.tsv"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["sentences"], record["units"]["chars"]) == (2, 17)
-    for option in ("--cache", "--samples"):
-        assert run(["evaluate", str(model), option, "5"]) == 1
-        assert "are for language models" in capsys.readouterr().err
+    for option in (
+        ["--cache", "5"],
+        ["--samples", "5"],
+        ["--mix-ngram", "0.2"],
+        ["--ngram"],
+        ["--per-token"],
+    ):
+        assert run(["evaluate", str(model), *option]) == 1
+        told = f"{option[0]} is for language models, and {model} is a translation model; leave it out"
+        assert told in capsys.readouterr().err
 
 
 def test_pairs_that_validate_can_be_given_apart(folder, tmp_path, capsys):
