@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice, print_table
-from seqgen.cli.options import Names, Split, given_values, parse_cells, parse_shares
+from seqgen.cli.options import (
+    Names,
+    Split,
+    file_to_write,
+    folder_to_write,
+    given_values,
+    parse_cells,
+    parse_shares,
+)
 from seqgen.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +31,10 @@ NGRAM = "ngram"
 _CELLS = typer.Option(help=f"Encoders to train, such as {DEFAULT_CELLS}; ngram counts n-grams.")
 _MODELS = typer.Option("--models", metavar="MODEL...", help="Trained ones to compare instead.")
 _PARAMETERS = typer.Option(min=1, help="Give each about so many, by its hidden size.")
-_OUTPUT = typer.Option("--output", "-o", help="A folder that keeps the trained models, one a cell.")
+_OUTPUT = typer.Option(
+    "--output", "-o", callback=folder_to_write, help="A folder that keeps the trained models, one a cell."
+)
+_PLOT = typer.Option(callback=file_to_write, help="Draw the curves: a PNG, SVG or PDF file.")
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, for all of them.")
 
 
@@ -42,7 +53,7 @@ def compare(
     split: Split = None,
     settings: Annotated[list[str] | None, _SET] = None,
     output: Annotated[Path | None, _OUTPUT] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the curves: a PNG, SVG or PDF file.")] = None,
+    plot: Annotated[Path | None, _PLOT] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train encoders one after the other on the same split with the same budget, and compare them.

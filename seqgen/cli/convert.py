@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.options import folder_to_write
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _choose(output: str, to: TuneFormName | None) -> "tuple[TuneForm, Path | Non
         raise ConfigError(f"{output}: {path.suffix} files are not written; use one of {_suffixes()}")
     if output == STDOUT and form in ("midi", "mxl", "wav", "png") and sys.stdout.isatty():
         raise ConfigError(f"{form} is no text for a terminal; name a file, or use a pipe")
+    if output != STDOUT:
+        folder_to_write(path)
     return form, path if is_folder else None
 
 

@@ -17,6 +17,7 @@ from seqgen.cli.options import (
     Split,
     Stretch,
     Transpose,
+    folder_to_write,
     given_values,
     parse_shares,
     refuse_music_options,
@@ -31,7 +32,8 @@ def index(
     corpus: Names,
     vocab: Annotated[Path | None, typer.Option(help="The vocabulary, as `seqgen vocab` writes it.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The index directory to write.")
+        Path | None,
+        typer.Option("--output", "-o", callback=folder_to_write, help="The index directory to write."),
     ] = None,
     split: Split = None,
     documents: Documents = None,

@@ -7,7 +7,7 @@ import typer
 
 from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import notice, print_table
-from seqgen.cli.options import Names
+from seqgen.cli.options import Names, file_to_write
 from seqgen.cli.prompts import is_file_name, read_prompt, tell_remarks
 from seqgen.errors import ConfigError, CorpusError
 
@@ -27,10 +27,14 @@ app = plain_typer(help="Look inside a model: gradients, embeddings, gates.", no_
 
 Model = Annotated[Path, typer.Argument(help="A model directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Plot = Annotated[Path | None, typer.Option(help="Also draw it: a PNG, SVG or PDF file.")]
+Plot = Annotated[
+    Path | None, typer.Option(callback=file_to_write, help="Also draw it: a PNG, SVG or PDF file.")
+]
 _BESIDE = typer.Option("--with", metavar="MODEL", help="Another model beside it; may be given several times.")
 _SCALE = typer.Option(help="Multiply the recurrent weights, such as by 2; may be given several times.")
 _CLIP = typer.Option(min=1e-9, help="Also take a step of descent, with and without clipping at this norm.")
+_MAP = typer.Option(callback=file_to_write, help="Also draw a flat map (PCA): a PNG, SVG or PDF file.")
+_PAGE = typer.Option("--output", "-o", callback=file_to_write, help="An HTML page to write.")
 _TEXT = typer.Argument(
     metavar="TEXT",
     help="What it reads: a file, a text as it stands, or - for standard input; tunes as a file.",
@@ -199,7 +203,7 @@ def neighbours(
     model: Model,
     word: Annotated[str, typer.Argument(metavar="WORD", help="A token of the model.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many neighbours.")] = 10,
-    plot: Annotated[Path | None, typer.Option(help="Also draw a flat map (PCA): a PNG or SVG file.")] = None,
+    plot: Annotated[Path | None, _MAP] = None,
     as_json: Json = False,
 ) -> None:
     """Show the tokens whose vectors are nearest to that of a token, by cosine.
@@ -247,7 +251,7 @@ def _draw_map(path: Path, vectors: Any, names: list[str], marked: list[int]) -> 
 def gates(
     model: Model,
     text: Annotated[str, _TEXT],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="An HTML page to write.")] = None,
+    output: Annotated[Path | None, _PAGE] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Cells to rank for each mark.")] = 3,
     tune: Annotated[
         int | None, typer.Option(min=1, help="Which tune of a tune file; else the first.")

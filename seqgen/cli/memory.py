@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice, show_table
-from seqgen.cli.options import parse_cells
+from seqgen.cli.options import file_to_write, folder_to_write, parse_cells
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,9 +39,13 @@ _CURRICULUM = typer.Option("--curriculum", help="Teach one network all distances
 _CONTEXT = typer.Option(min=1, help="Tokens that window and bow see.")
 _SYMBOLS = typer.Option(min=1, help="How many symbols copy keeps at once.")
 _SHOW = typer.Option(min=1, help="Only print so many sequences of each distance, with their answers.")
-_PLOT = typer.Option(help="Draw accuracy over distance: a PNG, SVG or PDF file.")
-_FLOW = typer.Option(help="Draw how the gradient flows back from the answer: a PNG, SVG or PDF file.")
-_OUTPUT = typer.Option("--output", "-o", help="A folder that keeps the networks as models to inspect.")
+_PLOT = typer.Option(callback=file_to_write, help="Draw accuracy over distance: a PNG, SVG or PDF file.")
+_FLOW = typer.Option(
+    callback=file_to_write, help="Draw how the gradient flows back from the answer: a PNG, SVG or PDF file."
+)
+_OUTPUT = typer.Option(
+    "--output", "-o", callback=folder_to_write, help="A folder that keeps the networks as models to inspect."
+)
 
 
 def memory(

@@ -1,6 +1,7 @@
 """Options that several commands share, and how their values are read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,6 +50,29 @@ Stretch = Annotated[
     str | None, typer.Option(help="Copies with durations times this, such as 1/2,2, to train on.")
 ]
 Parts = Annotated[str | None, typer.Option(help="melody, bass, or names or numbers of parts; else all.")]
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """Return the value of an option that names a file to write; folders on the way are made later.
+
+    Raises:
+        ConfigError: If no file can be there.
+    """
+    if path is not None and path.is_dir():
+        raise ConfigError(f"{path}: a folder; name a file in it")
+    return folder_to_write(path)
+
+
+def folder_to_write(path: Path | None) -> Path | None:
+    """Return the value of an option that names a folder to make or to fill.
+
+    Raises:
+        ConfigError: If it would lie in a file.
+    """
+    for parent in path.parents if path is not None else ():
+        if parent.exists() and not parent.is_dir():
+            raise ConfigError(f"{path}: {parent} is a file, not a folder; choose another place")
+    return path
 
 
 def parse_shares(text: str | None) -> list[float] | None:

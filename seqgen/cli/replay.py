@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.options import file_to_write
 from seqgen.cli.prompts import standard_input
 from seqgen.cli.recording import check_files, plan_again
 from seqgen.cli.sample import plan_samples
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from seqgen.sampling.receipts import Receipt
 
 BATCH_SIZE = 64
+_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="Write to this file.")
 
 
 def replay(
     receipt: Annotated[Path, typer.Argument(help="What `seqgen sample --receipt` wrote.")],
     model: Annotated[Path | None, typer.Option(help="Where the model is now, if it was moved.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Annotated[Path | None, _OUTPUT] = None,
     batch_size: BatchSize = BATCH_SIZE,
 ) -> None:
     """Make the samples of a receipt again, and check that they are the same.

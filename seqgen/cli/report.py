@@ -7,6 +7,7 @@ import typer
 
 from seqgen.cli import report_classifier, report_language, report_translator
 from seqgen.cli.console import notice
+from seqgen.cli.options import file_to_write
 from seqgen.cli.reporting import TaskReport
 from seqgen.errors import ConfigError
 from seqgen.files import unreadable
@@ -19,6 +20,7 @@ REPORTS: dict[str, TaskReport[Any]] = {
 """What a page shows, by the task of the model."""
 
 _COMPARE = typer.Option(help="What `seqgen compare --json` printed: adds the table of models.")
+_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="The page to write.")
 _COUNT = typer.Option("--count", "-n", min=1, help="How many samples or examples to show.")
 _TEMPERATURE = typer.Option(min=0.0, help="Of the samples: sharper below 1, flatter above; 0.8 if not given.")
 _SEED = typer.Option(min=0, help="Decides the samples; 1 if not given.")
@@ -26,7 +28,7 @@ _SEED = typer.Option(min=0, help="Decides the samples; 1 if not given.")
 
 def report(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    output: Annotated[Path, _OUTPUT] = Path("report.html"),
     compare: Annotated[Path | None, _COMPARE] = None,
     count: Annotated[int | None, _COUNT] = None,
     temperature: Annotated[float | None, _TEMPERATURE] = None,

@@ -17,6 +17,7 @@ from seqgen.cli.console import notice
 from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
 from seqgen.cli.interactive import check_options, converse
 from seqgen.cli.looking_up import Index, MaxCopy, MixNgram, look_up
+from seqgen.cli.options import file_to_write
 from seqgen.cli.prompts import STDIN, is_file_name, read_prompt, standard_input, tell_remarks
 from seqgen.cli.recording import make_receipt
 from seqgen.cli.sample_run import Run, check_destination, write_parts
@@ -51,6 +52,7 @@ class FormatName(StrEnum):
 _COUNT = "How many samples; 1, but without end if the length has none."
 _LENGTH = typer.Option(help=f"Tokens at most; {TEXT_LENGTH} for text, {TUNE_LENGTH} for a tune; 0: no end.")
 _PROMPT = typer.Option(help="Text to go on from, or for music a tune file; - reads standard input.")
+_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="Write to this file.")
 _STOP = typer.Option(help="End at this text, which is not shown; may be given several times.")
 _FORMAT = typer.Option(
     "--format", help="Otherwise by the suffix of -o; text, ABC (one line of notes) or MIDI."
@@ -108,7 +110,7 @@ def plan_samples(
     length_penalty: options.LengthPenalty = 0.0,
     form: Annotated[FormatName | None, _FORMAT] = None,
     as_json: options.AsJson = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Annotated[Path | None, _OUTPUT] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
     ] = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from seqgen.cli.options import file_to_write
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ LengthPenalty = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines; the same as --format json.")]
 BatchSize = Annotated[int, typer.Option(help="How many are drawn together; never changes a sample.")]
 Receipt = Annotated[
-    Path | None, typer.Option(help="Write here what was made, from what; `seqgen replay` makes it again.")
+    Path | None,
+    typer.Option(
+        callback=file_to_write, help="Write here what was made, from what; `seqgen replay` makes it again."
+    ),
 ]
 Interactive = Annotated[
     bool, typer.Option("--interactive", help="Read prompts line by line and go on from each as it comes.")

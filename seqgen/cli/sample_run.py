@@ -158,9 +158,7 @@ def check_destination(
     """
     from seqgen.sampling.outputs import BINARY, ONE_TUNE_A_FILE
 
-    if output is not None and output.is_dir():
-        raise ConfigError(f"-o {output}: a folder; name a file in it")
-    if receipt is not None and (receipt == output or receipt.is_dir()):
+    if receipt is not None and receipt == output:
         raise ConfigError(f"--receipt {receipt}: name a file of its own")
     if output is None and form in ONE_TUNE_A_FILE and count != 1:
         raise ConfigError(f"a {form} file holds one tune; write {count} of them with -o, such as -o tune.mid")

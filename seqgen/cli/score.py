@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.options import file_to_write
 from seqgen.cli.prompts import STDIN, standard_input
 from seqgen.errors import ConfigError, TokenError
 
@@ -30,7 +31,9 @@ _CLEAR_BITS = (1.0, 3.0)
 _FILE = typer.Argument(metavar="[FILE]", help="What to read: a text, tunes; without it, standard input.")
 _VIEW = typer.Option("--view", help="Show the text in colour instead of JSON lines.")
 _AGAINST = typer.Option(metavar="MODEL", help="A second model: which of the two more likely wrote it?")
-_OUTPUT = typer.Option("--output", "-o", help="Write a coloured HTML page, such as out.html, instead.")
+_OUTPUT = typer.Option(
+    "--output", "-o", callback=file_to_write, help="Write a coloured HTML page, such as out.html, instead."
+)
 
 
 class _Token(NamedTuple):

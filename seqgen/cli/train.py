@@ -29,6 +29,7 @@ from seqgen.cli.options import (
     Stretch,
     Subword,
     Transpose,
+    folder_to_write,
     given_values,
     parse_kept,
     parse_shares,
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from seqgen.evaluation import Score
     from seqgen.training.transfer import Arrays
 
+_OUTPUT = typer.Option("--output", "-o", callback=folder_to_write, help="The model directory to write.")
+_LOGS = typer.Option(callback=folder_to_write, help="Also write TensorBoard logs here.")
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
 _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
 
@@ -73,7 +76,7 @@ _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba 
 def train(
     called: typer.Context,
     corpus: Names,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The model directory to write.")],
+    output: Annotated[Path, _OUTPUT],
     level: Annotated[str | None, typer.Option(help="char, byte, word, subword or note.")] = None,
     cell: Annotated[str | None, typer.Option(help="lstm, gru, rnn, window or bow (bag of words).")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers of the encoder.")] = None,
@@ -145,7 +148,7 @@ def train(
     parts: Parts = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in OUTPUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in OUTPUT.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Also write TensorBoard logs here.")] = None,
+    tensorboard: Annotated[Path | None, _LOGS] = None,
     task: TaskName = None,
     valid: ValidFiles = None,
     test: TestFiles = None,

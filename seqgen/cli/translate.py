@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli.console import notice
+from seqgen.cli.options import file_to_write
 from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ _LONGEST_PLOT = 60
 _SCORE = typer.Option(
     "--score", metavar="FILE", help="Compare with the translations in this file, line by line."
 )
-_PLOT = typer.Option("--attention-plot", metavar="FILE", help="Draw the attention of the first line.")
+_PLOT = typer.Option(
+    "--attention-plot", metavar="FILE", callback=file_to_write, help="Draw the attention of the first line."
+)
 
 
 def translate(

@@ -26,6 +26,7 @@ from seqgen.cli.options import (
     Stretch,
     Subword,
     Transpose,
+    file_to_write,
     given_values,
     parse_kept,
     parse_shares,
@@ -34,12 +35,13 @@ from seqgen.cli.options import (
 if TYPE_CHECKING:
     from seqgen.data.indexing import VocabSummary
 
+_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="The JSON file to write.")
 _RAREST = 8
 
 
 def vocab(
     corpus: Names,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")],
+    output: Annotated[Path, _OUTPUT],
     level: Annotated[str, typer.Option(help="auto, char, byte, word, subword or note.")] = "auto",
     min_count: MinCount = None,
     max_size: MaxSize = None,

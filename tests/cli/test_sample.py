@@ -212,7 +212,7 @@ def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tm
         (["--top-p", "2"], "--top-p 2.0: more than 0, at most 1"),
         (["--format", "midi"], "--format midi: this model makes text; choose --format text, json, tokens"),
         (["-o", "x.mid"], "-o x.mid: this model makes text; choose --format text, json, tokens"),
-        (["-o", "."], "-o .: a folder; name a file in it"),
+        (["-o", "."], ".: a folder; name a file in it"),
         (["--json", "--format", "text"], "--json: JSON lines, not --format text; ask for only one"),
         (["--best-of", "0"], "--best-of 0: 1 to 10,000 candidates"),
         (["--length-penalty", "1"], "--length-penalty: is for --beam and --best-of; ask for one of them"),
