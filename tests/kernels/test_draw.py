@@ -11,17 +11,46 @@ from seqgen.sampling.filters import probabilities
 from tests.kernels.plain_decode import fixed_distribution
 
 DRAWS = 1_000_000
+SEQUENCES = 1_000
+PAST = [3, 5, 3, 8, 5, 3, 6, 6, 8, 5]
 
 
-def many_draws(logits, draws=DRAWS, **filters):
-    """Count the tokens of many draws from one distribution, from which EOS is left out."""
-    bias = np.zeros(len(logits), np.float32)
-    bias[0] = -np.inf
+def rule(vocab, bias, **filters):
+    """Return a rule that never draws EOS, with a bias for some tokens."""
+    biases = np.zeros(vocab, np.float32)
+    for token, value in {0: -np.inf, **dict(bias)}.items():
+        biases[token] = value
     filters = {"temperature": 1.0, "top_k": 0, "top_p": 1.0} | filters
-    decoder = Decoder(fixed_distribution(logits), cell="rnn")
-    tokens, _ = decoder.draw(decoder.start([0]), DrawRule(seed=np.uint64(3), bias=bias, **filters), draws)
-    counts = np.bincount(tokens[0], minlength=len(logits))
-    return counts, probabilities(np.asarray(logits), bias=bias, **filters)
+    return DrawRule(seed=np.uint64(3), bias=biases, **filters)
+
+
+def many_draws(logits, draws=DRAWS, *, past=(), step=0, bias=(), **filters):
+    """Count the tokens that many sequences with the same past draw at a step, one each."""
+    drawing = rule(len(logits), bias, **filters)
+    decoder, past = Decoder(fixed_distribution(logits), cell="rnn"), np.array([past], np.int64)
+    state, counts = decoder.start(range(SEQUENCES)), np.zeros(len(logits), np.int64)
+    for first in range(0, draws, SEQUENCES):
+        state.sequence[:], state.step[:] = np.arange(first, first + SEQUENCES), step
+        tokens, _ = decoder.draw(state, drawing, 1, past=past)
+        counts += np.bincount(tokens[:, 0], minlength=len(logits))
+    return counts
+
+
+def expected_shares(logits, *, past=(), step=0, bias=(), **filters):
+    """Return the distribution of the same draws by definition."""
+    slope, slope_steps = filters.pop("slope", 0.0), filters.pop("slope_steps", 0)
+    temperature = filters.pop("temperature", 1.0) + slope * min(step, slope_steps)
+    biases = rule(len(logits), bias).bias
+    return probabilities(np.asarray(logits), temperature=temperature, bias=biases, seen=past, **filters)
+
+
+def assert_counts_match(counts, expected):
+    """Compare by Pearson's chi-squared test; what has no probability was never drawn."""
+    assert counts[expected == 0].sum() == 0
+    kept = expected > 0
+    draws, freedom = counts.sum(), kept.sum() - 1
+    statistic = ((counts[kept] - draws * expected[kept]) ** 2 / (draws * expected[kept])).sum()
+    assert statistic < chi_squared_limit(freedom)
 
 
 def chi_squared_limit(freedom):
@@ -30,32 +59,46 @@ def chi_squared_limit(freedom):
 
 
 @pytest.mark.parametrize(
-    "filters",
+    "given",
     [
-        {},
         {"temperature": 0.5},
         {"temperature": 2.0},
+        {"temperature": 1.5, "slope": -0.1, "slope_steps": 9, "step": 3},
+        {"temperature": 0.6, "slope": 0.2, "slope_steps": 4, "step": 7},
+        {"temperature": 0.8, "relative": np.linspace(0.5, 2, 17, dtype=np.float32)},
         {"top_k": 5},
         {"top_p": 0.8},
         {"temperature": 1.3, "top_k": 9, "top_p": 0.9},
         {"min_p": 0.15},
         {"typical": 0.6},
         {"top_k": 12, "min_p": 0.02, "typical": 0.9},
-        {"temperature": 0.8, "relative": np.linspace(0.5, 2, 17, dtype=np.float32)},
+        {"bias": {4: 1.5, 7: -0.7, 9: -np.inf}},
+        {"past": PAST, "repetition": 1.4},
+        {"past": PAST, "repetition": 0.7, "window": 4},
+        {"past": PAST, "frequency": 0.6},
+        {"past": PAST, "frequency": -0.3, "window": 6},
+        {"past": PAST, "ngram": 1},
+        {"past": PAST, "ngram": 3},
+        {"past": PAST, "temperature": 1.2, "slope": 0.01, "slope_steps": 20, "step": 10, "repetition": 1.2,
+         "frequency": 0.2, "window": 7, "ngram": 2, "bias": {2: 0.8, 12: -np.inf}, "top_k": 12,
+         "top_p": 0.95, "min_p": 0.02, "typical": 0.9},
     ],
-    ids=str,
-)
-def test_frequencies_match_the_filtered_distribution(filters):
+    ids=lambda given: ", ".join(key if key == "relative" else f"{key} {given[key]}" for key in given),
+)  # fmt: skip
+def test_frequencies_match_the_distribution_that_options_leave(given):
     logits = np.random.default_rng(1).normal(0, 1.2, 17)
-    counts, expected = many_draws(logits, **filters)
-    assert counts[expected == 0].sum() == 0
-    kept = expected > 0
-    statistic = ((counts[kept] - DRAWS * expected[kept]) ** 2 / (DRAWS * expected[kept])).sum()
-    assert statistic < chi_squared_limit(kept.sum() - 1)
+    assert_counts_match(many_draws(logits, **given), expected_shares(logits, **given))
+
+
+def test_frequencies_over_the_steps_of_one_sequence_match_the_distribution():
+    logits = np.random.default_rng(1).normal(0, 1.2, 17)
+    decoder = Decoder(fixed_distribution(logits), cell="rnn")
+    tokens, _ = decoder.draw(decoder.start([0]), rule(17, ()), DRAWS)
+    assert_counts_match(np.bincount(tokens[0], minlength=17), expected_shares(logits))
 
 
 def kept_tokens(logits, **filters):
-    return np.flatnonzero(many_draws(logits, 20_000, **filters)[0]).tolist()
+    return np.flatnonzero(many_draws(logits, 20_000, **filters)).tolist()
 
 
 def test_temperature_zero_takes_the_first_of_the_likeliest():
@@ -102,7 +145,7 @@ def test_typical_leaves_out_the_likeliest_where_that_tells_too_little():
 
 def test_a_repetition_penalty_does_not_depend_on_a_constant_in_all_logits():
     logits = np.random.default_rng(2).normal(0, 2, 9)
-    first, second = (many_draws(logits + shift, 20_000, repetition=1.5)[0] for shift in (0, 30))
+    first, second = (many_draws(logits + shift, 20_000, past=PAST, repetition=1.5) for shift in (0, 30))
     assert abs(first - second).max() < 20
 
 
