@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_features
 from numba import njit
 
 from seqgen.kernels import int8
-from seqgen.kernels.int8 import LARGEST_WEIGHT, OFFSET, STEPS, add_int8_product, quantize, write_digits
+from seqgen.kernels.int8 import (
+    DIGIT_BITS,
+    LARGEST_WEIGHT,
+    OFFSET,
+    STEPS,
+    add_int8_product,
+    quantize,
+    write_digits,
+)
 
 
 def whole_weights(values, rows):
@@ -23,7 +32,7 @@ def digits_of(vectors):
 
 
 def test_weights_are_rounded_to_the_nearest_of_255_steps_a_row():
-    matrix = random_matrix(70, 12)
+    matrix = random_matrix(70, 24)
     values, scales, _ = quantize(matrix)
     whole = whole_weights(values, 70)
     step = np.abs(matrix).max(axis=1) / LARGEST_WEIGHT
@@ -42,22 +51,29 @@ def test_a_row_of_zeros_stays_zero():
 def test_digits_are_the_input_in_12_bits():
     vector = np.float32([-1, -0.5, 0, 0.25, 1, 1 / STEPS, -0.4 / STEPS, 0.4 / STEPS])
     digits = digits_of(vector[None])[0].astype(int)
-    numbers = digits[0] + 256 * digits[1] - OFFSET
+    assert digits.max() < 2**DIGIT_BITS
+    numbers = digits[0] + 2**DIGIT_BITS * digits[1] - OFFSET
     assert numbers.tolist() == [-2047, -1023, 0, 512, 2047, 1, 0, 0]
 
 
 def product(multiply, rows, depth, batch, live):
-    vectors = np.tanh(random_matrix(batch, depth, seed=1))
-    values, scales, corrections = quantize(random_matrix(rows, depth))
+    matrix, vectors = random_matrix(rows, depth), np.tanh(random_matrix(batch, depth, seed=1))
+    return product_of(multiply, matrix, vectors, live)
+
+
+def product_of(multiply, matrix, vectors, live):
+    """Return what a product adds to ones, what it should, and its sums of whole numbers."""
+    rows, batch = len(matrix), len(vectors)
+    values, scales, corrections = quantize(matrix)
     digits = digits_of(vectors)
     out = np.ones((batch, len(scales)), np.float32)
     multiply(digits, values, scales, corrections, out, np.array(live))
-    numbers = digits[:, 0].astype(np.int64) + 256 * digits[:, 1].astype(np.int64) - OFFSET
+    numbers = digits[:, 0].astype(np.int64) + 2**DIGIT_BITS * digits[:, 1].astype(np.int64) - OFFSET
     sums = numbers @ whole_weights(values, rows).T
     return out[:, :rows], 1 + sums * scales[:rows].astype(np.float64), sums
 
 
-@pytest.mark.parametrize(("rows", "depth"), [(1, 4), (64, 16), (65, 48), (200, 2048)])
+@pytest.mark.parametrize(("rows", "depth"), [(1, 8), (64, 16), (65, 48), (200, 2048)])
 def test_products_are_exact_in_integers(rows, depth):
     found, expected, _ = product(add_int8_product, rows, depth, 2, [True, True])
     assert np.abs(found / expected - 1).max() < 1e-6
@@ -69,18 +85,28 @@ def test_rows_that_have_ended_are_left_alone():
     assert np.abs(found[[0, 2]] / expected[[0, 2]] - 1).max() < 1e-6
 
 
-def test_ordinary_multiplications_give_the_same_bits_as_byte_products(monkeypatch):
-    fast, _, _ = product(add_int8_product, 130, 96, 2, [True, True])
-    monkeypatch.setattr(int8, "_has_vnni", lambda: False)
-    plain = njit(add_int8_product.py_func)
-    slow, _, _ = product(plain, 130, 96, 2, [True, True])
-    assert slow.tobytes() == fast.tobytes()
+FEATURES = {"_sums_vnni": "avx512vnni", "_sums_avx2": "avx2", "_sums_plain": None}
+WAYS = [name for name, feature in FEATURES.items() if not feature or get_host_cpu_features().get(feature)]
 
 
-def test_the_largest_sums_fit_in_32_bits():
+@pytest.fixture(params=WAYS)
+def multiply(request, monkeypatch):
+    """Compile the product anew by each way to sum that this processor has."""
+    monkeypatch.setattr(int8, "_best_sums", lambda: getattr(int8, request.param))
+    return njit(add_int8_product.py_func)
+
+
+def test_all_ways_to_sum_give_the_same_bits(multiply):
+    usual, _, _ = product(add_int8_product, 130, 96, 2, [True, True])
+    found, _, _ = product(multiply, 130, 96, 2, [True, True])
+    assert found.tobytes() == usual.tobytes()
+
+
+@pytest.mark.parametrize("of_weights", [1, -1])
+@pytest.mark.parametrize("of_inputs", [1, -1])
+def test_the_largest_sums_fit(multiply, of_weights, of_inputs):
     depth = 8192
-    values, scales, corrections = quantize(np.ones((1, depth), np.float32))
-    out = np.zeros((1, len(scales)), np.float32)
-    digits = digits_of(np.ones((1, depth), np.float32))
-    add_int8_product(digits, values, scales, corrections, out, np.array([True]))
-    assert out[0, 0] == pytest.approx(depth, rel=1e-6)
+    matrix, vectors = (np.full((1, depth), sign, np.float32) for sign in (of_weights, of_inputs))
+    found, _, sums = product_of(multiply, matrix, vectors, [True])
+    assert sums[0, 0] == of_weights * of_inputs * depth * LARGEST_WEIGHT * STEPS
+    assert found[0, 0] == pytest.approx(1 + of_weights * of_inputs * depth, rel=1e-6)
