@@ -146,6 +146,8 @@ class TrainingConfig(_Strict):
     schedule: Literal["cosine", "one-cycle", "plateau", "constant"] = "cosine"
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of each target that is spread over all tokens; in training alone, never in a reported loss."""
+    ngram_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """The same, but spread by an n-gram model of the training part that leaves the target itself out."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Steps of a linear rise before all schedules but one-cycle, which has its own."""
     plateau_factor: Annotated[float, Gt(0), Lt(1)] = 0.25

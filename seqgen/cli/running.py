@@ -52,8 +52,14 @@ _RUNNERS = {
 _LANGUAGE_MODELS_ALONE = {
     "corpus": ("documents", "column", "parts", "transpose", "stretch"),
     "vocab": ("notes", "grid"),
+    "training": (
+        "random_bptt",
+        "activation_regularization",
+        "temporal_regularization",
+        "ngram_smoothing",
+    ),
 }
-"""Keys of how a stream of documents, or music, is read, which labelled texts and pairs are not."""
+"""Keys of how a stream of documents, or music, is read and learnt, which labelled texts and pairs are not."""
 
 
 def runner_of(request: TrainRequest) -> Callable[[TrainRequest], int]:

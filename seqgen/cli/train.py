@@ -115,6 +115,9 @@ def train(
         str | None, typer.Option(help="Keep an average of the weights: none, ema or tail.")
     ] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Share of a target spread over all.")] = None,
+    ngram_smoothing: Annotated[
+        float | None, typer.Option(help="The same, spread as n-grams of the corpus say; lm.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,

@@ -32,6 +32,7 @@ def linear_cross_entropy(
     *,
     ignored: int = -1,
     smoothing: float = 0.0,
+    spread: Tensor | None = None,
     divisor: int | None = None,
     precision: torch.dtype = torch.float32,
     workspace: Workspace | None = None,
@@ -39,7 +40,7 @@ def linear_cross_entropy(
     """Return the mean cross-entropy in nats of `features · weight + bias`, differentiably.
 
     Label smoothing (Szegedy et al. 2016) is in the gradient, which is that of the cross-entropy with
-    `smoothing` of each target spread evenly over all V, and not in the value, which stays comparable.
+    `smoothing` of each target spread over all V, and not in the value, which stays comparable.
 
     Args:
         features: (..., H), float32 or bfloat16; their gradient is of the same type.
@@ -48,18 +49,21 @@ def linear_cross_entropy(
         targets: (...), the index of the right token, or `ignored`.
         ignored: Targets that do not count.
         smoothing: Share of each target that is spread, at least 0 and below 1.
+        spread: (..., V) float32, the distributions that it is spread by; evenly if not given.
         divisor: What the sum is divided by; the number of targets that count when not given.
         precision: What GEMMs multiply, float32 or bfloat16.
         workspace: Memory to use again in the next step; give the same object each time.
     """
     features, targets = features.reshape(-1, features.shape[-1]), targets.reshape(-1)
+    if spread is not None:
+        spread = spread.reshape(-1, spread.shape[-1])
     if divisor is None:
         divisor = max(1, int((targets != ignored).sum()))
     if _is_by_torch(features):
-        return _by_torch(features, weight, bias, targets, ignored, smoothing, divisor, precision)
+        return _by_torch(features, weight, bias, targets, ignored, smoothing, spread, divisor, precision)
     needs = any(tensor.requires_grad for tensor in (features, weight, bias))
     scale = 1.0 / divisor if torch.is_grad_enabled() and needs else 0.0
-    setting = _Setting(ignored, smoothing, scale, precision, workspace or Workspace())
+    setting = _Setting(ignored, smoothing, spread, scale, precision, workspace or Workspace())
     total: Tensor = _LinearCrossEntropy.apply(setting, features, weight, bias, targets)  # type: ignore[no-untyped-call]
     return total / divisor if scale == 0.0 else total
 
@@ -82,7 +86,7 @@ def linear_losses(
     if _is_by_torch(features):
         losses = _losses_by_torch(rows, weight, bias, goals, ignored, precision)
     else:
-        setting = _Setting(ignored, 0.0, 0.0, precision, workspace or Workspace())
+        setting = _Setting(ignored, 0.0, None, 0.0, precision, workspace or Workspace())
         losses = torch.from_numpy(_Pass(setting, weight, bias).run(rows, goals)[0]).float()
     return losses.view(targets.shape)
 
@@ -90,6 +94,7 @@ def linear_losses(
 class _Setting(NamedTuple):
     ignored: int
     smoothing: float
+    spread: Tensor | None
     scale: float
     precision: torch.dtype
     workspace: Workspace
@@ -145,7 +150,7 @@ class _Pass:
             operands, own = self._operands(features[part], products.dtype)
             own_logits = logits[: part.stop - first]
             products.write_logits(operands, own_logits)
-            self._softmax(own_logits, goals[part], losses[part])
+            self._softmax(own_logits, goals[part], self._spread(part), losses[part])
             if setting.scale:
                 products.write_d_features(own_logits, d_features[part])
                 products.add_d_weight(own_logits, operands, d_weight, first=first == 0)
@@ -165,7 +170,14 @@ class _Pass:
         rounded = self.setting.workspace.take(*features.shape, dtype=dtype).copy_(features)
         return rounded, (rounded,)
 
-    def _softmax(self, logits: Tensor, goals: Any, losses: Any) -> None:
+    def _spread(self, part: slice) -> Any:
+        """Return what targets of a part are spread by, in whole rows; no rows for evenly."""
+        spread = self.setting.spread
+        if spread is None:
+            return np.empty((0, self.width), np.float32)
+        return functional.pad(spread[part], (0, self.width - self.vocab)).numpy()
+
+    def _softmax(self, logits: Tensor, goals: Any, spread: Any, losses: Any) -> None:
         from seqgen.kernels.softmax import softmax_rows
         from seqgen.kernels.team import run_together, share
         from seqgen.kernels.transposing import bits
@@ -176,10 +188,9 @@ class _Pass:
 
         def work(thread: int, _barrier: object) -> None:
             rows = share(len(values), thread, threads)
+            shares = smoothing, spread, scale
             own = room[thread], d_bias[thread]
-            softmax_rows(
-                values, self.vocab, self.bias, goals, setting.ignored, smoothing, scale, losses, *own, *rows
-            )
+            softmax_rows(values, self.vocab, self.bias, goals, setting.ignored, *shares, losses, *own, *rows)
 
         run_together(work, threads)
 
@@ -209,27 +220,35 @@ def _by_torch(
     targets: Tensor,
     ignored: int,
     smoothing: float,
+    spread: Tensor | None,
     divisor: int,
     precision: torch.dtype,
 ) -> Tensor:
     """Do the same with torch's own operations; a part's logits are computed again in the backward pass."""
 
-    def summed(part: Tensor, goals: Tensor) -> Tensor:
+    def summed(part: Tensor, goals: Tensor, spread: Tensor | None) -> Tensor:
         logits = _logits_by_torch(part, weight, bias, precision)
         plain = functional.cross_entropy(logits, goals, ignore_index=ignored, reduction="sum")
         if not smoothing:
             return plain
-        smoothed = functional.cross_entropy(
-            logits, goals, ignore_index=ignored, reduction="sum", label_smoothing=smoothing
-        )
+        if spread is None:
+            smoothed = functional.cross_entropy(
+                logits, goals, ignore_index=ignored, reduction="sum", label_smoothing=smoothing
+            )
+        else:
+            counts = (goals != ignored).unsqueeze(1)
+            towards = (counts * spread * functional.log_softmax(logits, dim=1)).sum()
+            smoothed = (1 - smoothing) * plain - smoothing * towards
         return smoothed + (plain - smoothed).detach()
 
     rows = rows_at_once(weight.shape[0], torch.float32)
     if rows >= len(features):
-        return summed(features, targets) / divisor
+        return summed(features, targets, spread) / divisor
     total = weight.new_zeros(())
-    for part, goals in zip(torch.split(features, rows), torch.split(targets, rows), strict=True):
-        total = total + checkpoint(summed, part, goals, use_reentrant=False)
+    for first in range(0, len(features), rows):
+        part = slice(first, first + rows)
+        own = None if spread is None else spread[part]
+        total = total + checkpoint(summed, features[part], targets[part], own, use_reentrant=False)
     return total / divisor
 
 

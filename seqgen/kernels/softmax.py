@@ -22,6 +22,7 @@ def softmax_rows(
     targets: NDArray[np.int64],
     ignored: int,
     smoothing: np.float32,
+    spread: Floats,
     scale: np.float32,
     losses: NDArray[np.float64],
     room: Floats,
@@ -38,7 +39,8 @@ def softmax_rows(
         bias: (W,), so low beyond V that nothing is left of those columns.
         targets: (R,), the index of each row's target, or `ignored`: then its loss and gradient are 0.
         ignored: See `targets`.
-        smoothing: Share of a target that is spread evenly over all V, in the gradient alone.
+        smoothing: Share of a target that is spread over all V, in the gradient alone.
+        spread: (R, W), what part of it each token gets; (0, W) for all the same.
         scale: Multiplies the gradient; 0 leaves the logits as they are.
         losses: (R,), cross-entropy in nats, without smoothing.
         room: (W,), to compute in.
@@ -47,7 +49,8 @@ def softmax_rows(
         end: Row to stop before.
     """
     width, before = logits.shape[1], flush_denormals()
-    spread = scale * smoothing / np.float32(vocab)
+    shared = scale * smoothing
+    even = shared / np.float32(vocab)
     for r in range(begin, end):
         row, target = logits[r], targets[r]
         if target == ignored:
@@ -73,7 +76,8 @@ def softmax_rows(
             continue
         room[target] -= (ONE - smoothing) * whole
         for j in range(0, width, LANES):
-            gradient = load(room, j) * (scale / whole) - spread
+            gradient = load(room, j) * (scale / whole)
+            gradient = gradient - load(spread[r], j) * shared if len(spread) else gradient - even
             store(row, j, gradient)
             store(d_bias, j, load(d_bias, j) + gradient)
     restore_denormals(before)

@@ -30,7 +30,13 @@ class Head(nn.Module):
     """An output layer over V tokens, which reads features (..., H) and targets (...)."""
 
     def mean_loss(
-        self, features: Tensor, targets: Tensor, *, smoothing: float = 0.0, precision: torch.dtype
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        spread: Tensor | None = None,
+        precision: torch.dtype,
     ) -> Tensor:
         """Return the mean cross-entropy in nats over the targets that are not IGNORED, differentiably.
 
@@ -74,6 +80,7 @@ class FullSoftmax(Head):
         targets: Tensor,
         *,
         smoothing: float = 0.0,
+        spread: Tensor | None = None,
         precision: torch.dtype,
         divisor: int | None = None,
     ) -> Tensor:
@@ -85,6 +92,7 @@ class FullSoftmax(Head):
             targets,
             ignored=IGNORED,
             smoothing=smoothing,
+            spread=spread,
             divisor=divisor,
             precision=precision,
             workspace=self._workspace,
@@ -140,9 +148,17 @@ class AdaptiveSoftmax(Head):
         )
 
     def mean_loss(
-        self, features: Tensor, targets: Tensor, *, smoothing: float = 0.0, precision: torch.dtype
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        smoothing: float = 0.0,
+        spread: Tensor | None = None,
+        precision: torch.dtype,
     ) -> Tensor:
-        """See `Head`."""
+        """See `Head`; targets can only be spread evenly."""
+        if spread is not None:
+            raise ValueError("an adaptive softmax has no logits of all tokens to spread a target over")
         features, targets = features.flatten(0, -2), targets.flatten()
         divisor = max(1, int((targets != IGNORED).sum()))
         short, clusters = self._assign(targets)

@@ -64,10 +64,11 @@ class LanguageModel(nn.Module):
         targets: Tensor,
         *,
         smoothing: float = 0.0,
+        spread: Tensor | None = None,
         precision: torch.dtype = torch.float32,
     ) -> Tensor:
         """Return the mean cross-entropy in nats over the targets that are not IGNORED; see `Head`."""
-        return self.head.mean_loss(features, targets, smoothing=smoothing, precision=precision)
+        return self.head.mean_loss(features, targets, smoothing=smoothing, spread=spread, precision=precision)
 
     def parameter_count(self) -> int:
         """Count the trained numbers."""

@@ -22,6 +22,10 @@ def check_settings(config: Config) -> None:
     choose_device(settings.device)
     if settings.temporal_regularization and model.dropout and not model.locked_dropout:
         raise ConfigError("--tar compares steps, which free dropout makes differ: add --locked-dropout")
+    if settings.ngram_smoothing and settings.label_smoothing:
+        raise ConfigError("--ngram-smoothing and --label-smoothing both spread targets; ask for one of them")
+    if settings.ngram_smoothing and model.softmax == "adaptive":
+        raise ConfigError("--ngram-smoothing spreads targets over all tokens; leave out --softmax adaptive")
     averaging_rule(settings)
     with torch.device("meta"):
         LanguageModel(model, max(_SOME_TOKENS, *(cutoff + 1 for cutoff in model.cutoffs), 1))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seqgen.artifacts import Checkpoint, write_artifact
 from seqgen.config import Config
 from seqgen.data.batches import Integers, TrainingBatches
+from seqgen.data.left_out import LeftOutNgrams
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.evaluation import Score, evaluate
 from seqgen.kernels.recurrent import choose_precision
@@ -101,6 +102,7 @@ class Trainer(BaseTrainer):
         self.config = config
         self.model = LanguageModel(config.model, vocab_size).to(self.device)
         self.tokens = index.tokens("train")
+        self.ngrams = LeftOutNgrams(self.tokens, vocab_size) if settings.ngram_smoothing else None
         source = {**source, "index_hash": index.content_hash}
         super().__init__(self.model, config, path=path, source=source, outcomes=vocab_size)
 
@@ -145,7 +147,11 @@ class Trainer(BaseTrainer):
         seed = settings.seed + (self.step << 20)
         features, state = self.model(inputs, self.state, resets, seed=seed, precision=self.precision)
         loss = self.model.mean_loss(
-            features, targets, smoothing=settings.label_smoothing, precision=self.precision
+            features,
+            targets,
+            smoothing=settings.ngram_smoothing or settings.label_smoothing,
+            spread=self._spread(batch.positions),
+            precision=self.precision,
         )
         self.optimizer.zero_grad(set_to_none=True)
         self._regularized(loss, features, resets).backward()  # type: ignore[no-untyped-call]
@@ -158,6 +164,12 @@ class Trainer(BaseTrainer):
         self.step += 1
         self.average.update(self.step, progress, self.losses)
         return Learned(loss.item(), norm, rate, inputs.numel())
+
+    def _spread(self, positions: Integers) -> torch.Tensor | None:
+        """Return what the targets at positions of the stream are spread by, (T, B, V); None for evenly."""
+        if self.ngrams is None:
+            return None
+        return torch.from_numpy(self.ngrams.rows(positions)).to(self.device)
 
     def _regularized(self, loss: torch.Tensor, features: torch.Tensor, resets: torch.Tensor) -> torch.Tensor:
         """Add what large or restless features cost; the loss that is shown stays without it."""

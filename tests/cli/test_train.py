@@ -306,6 +306,10 @@ def test_output_layers_are_chosen_by_flags(text, tmp_path, flags, stored):
         (["--pool", "max"], "--pool is of no effect on --task lm; it is for --task classify"),
         (["--valid", "x.tsv"], "--valid and --test are for --task classify and translate; use --split here"),
         (["--task", "label"], "--task label: input should be 'lm', 'classify' or 'translate'"),
+        (
+            ["--task", "classify", "--ngram-smoothing", "0.1"],
+            "--ngram-smoothing is of no effect on",
+        ),
         (["--task", "classify", "--transpose", "all"], "--transpose is of no effect on --task classify"),
         (["--task", "translate", "--notes", "remi"], "--notes is of no effect on --task translate"),
     ],

@@ -63,12 +63,30 @@ def test_smoothing_is_in_the_gradients_and_not_in_the_loss(path, vocab):
     assert largest_error(found, expected(leaves, targets, smoothing=0.3)) < 1e-5
 
 
+def distributions(vocab):
+    return torch.randn(T, B, vocab, generator=torch.Generator().manual_seed(2)).softmax(dim=2)
+
+
+@pytest.mark.parametrize("vocab", [2, 65, 131])
+def test_targets_are_spread_by_a_distribution_of_their_own(path, small_parts, vocab):
+    leaves, targets = case(vocab)
+    spread = distributions(vocab)
+    features, weight, bias = (leaf.detach().double().requires_grad_() for leaf in leaves)
+    logits, counts = features @ weight.t() + bias, targets >= 0
+    goals = 0.7 * functional.one_hot(targets.clamp(min=0), vocab) + 0.3 * spread
+    smoothed = -(goals * logits.log_softmax(dim=2)).sum(2)[counts].mean()
+    wanted = [expected(leaves, targets)[0], *torch.autograd.grad(3 * smoothed, (features, weight, bias))]
+    assert largest_error(loss_and_gradients(leaves, targets, smoothing=0.3, spread=spread), wanted) < 1e-5
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_parts_make_no_difference(path, precision, request):
+@pytest.mark.parametrize("spread", [None, distributions(131)], ids=["one-hot", "spread"])
+def test_parts_make_no_difference(path, precision, spread, request):
     leaves, targets = case(131)
-    whole = loss_and_gradients(leaves, targets, precision=precision)
+    options = {"precision": precision, "smoothing": 0.2, "spread": spread}
+    whole = loss_and_gradients(leaves, targets, **options)
     request.getfixturevalue("small_parts")
-    parts = loss_and_gradients(leaves, targets, precision=precision)
+    parts = loss_and_gradients(leaves, targets, **options)
     assert largest_error(parts, whole) < (1e-5 if precision == torch.float32 else 1e-2)
 
 

@@ -180,6 +180,25 @@ def test_every_output_layer_learns_resumes_and_is_restored(corpus, tmp_path, hea
     assert list(Sampler(load_artifact(tmp_path / "whole")).generate(SampleConfig(length=20)))
 
 
+def test_ngram_smoothing_helps_a_network_that_overfits(tmp_path):
+    corpus, losses = MemoryCorpus(sentences(60)), {}
+    for share in (0.0, 0.5):
+        config = settings(options={"hidden_size": 64, "dropout": 0.0}, epochs=40, ngram_smoothing=share)
+        path = tmp_path / str(share)
+        losses[share] = [step.validation.loss_nats for step in run(corpus, path, config) if step.validation]
+    assert losses[0.5][-1] < losses[0.0][-1] - 0.05
+    assert min(losses[0.5]) < min(losses[0.0])
+
+
+def test_a_run_with_ngram_smoothing_resumes_bit_for_bit(corpus, tmp_path):
+    config = settings(ngram_smoothing=0.3)
+    whole = run(corpus, tmp_path / "whole", config)
+    run(corpus, tmp_path / "cut", config, stop_after=len(whole) // 2)
+    run(corpus, tmp_path / "cut", config, checkpoint=load_checkpoint(tmp_path / "cut"))
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
 def test_the_same_seed_trains_the_same_weights_and_another_does_not(corpus, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(corpus, tmp_path / name, settings(seed=seed), stop_after=9)
