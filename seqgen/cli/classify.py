@@ -102,14 +102,16 @@ def _print_tokens(artifact: "Artifact", network: "Classifier", text: str) -> Non
     import json
 
     from seqgen.data.examples import encode_texts
+    from seqgen.data.tokenizers import texts_of
     from seqgen.evaluation.classification import contributions
 
     (ids,) = encode_texts([text], artifact.tokenizer)
     chances, shares = contributions(network, ids)
-    names = [artifact.tokenizer.tokens[token] for token in ids]
+    names, pieces = artifact.tokenizer.tokens, texts_of(artifact.tokenizer, ids.tolist())
+    pieces[0] = pieces[0].removeprefix(" ")  # which it was read with, see `as_read`
     tokens = [
-        {"token": name, "contribution": round(float(share), 5)}
-        for name, share in zip(names, shares, strict=True)
+        {"token": names[token], "text": piece, "contribution": round(float(share), 5)}
+        for token, piece, share in zip(ids, pieces, shares, strict=True)
     ]
     record = {**_record(artifact.config.classify.labels, chances), "tokens": tokens}
     print(json.dumps(record, ensure_ascii=False))

@@ -228,12 +228,18 @@ def neighbours(
         near = [{"token": names[other], "cosine": round(cosine, 5)} for other, cosine in found]
         print(json.dumps({"token": names[token], "neighbours": near}, ensure_ascii=False))
         return
-    rows = [[_visible(names[other]), f"{cosine:.3f}"] for other, cosine in found]
-    print_table(rows, headings=[_visible(names[token]), "cosine"])
+    heading, *labels = _visible([names[token], *(names[other] for other, _ in found)])
+    rows = [[label, f"{cosine:.3f}"] for label, (_, cosine) in zip(labels, found, strict=True)]
+    print_table(rows, headings=[heading, "cosine"])
 
 
-def _visible(name: str) -> str:
-    return name if name.strip() and name.isprintable() else ascii(name)
+def _visible(names: list[str]) -> list[str]:
+    """Return names of tokens as a table shows them: without the space before a word if one can do without."""
+    plain = [name.lstrip(" ▁") for name in names]
+    return [
+        short if short and short.isprintable() and plain.count(short) == 1 else ascii(name)
+        for short, name in zip(plain, names, strict=True)
+    ]
 
 
 def _draw_map(path: Path, vectors: Any, names: list[str], marked: list[int]) -> None:
@@ -242,7 +248,8 @@ def _draw_map(path: Path, vectors: Any, names: list[str], marked: list[int]) -> 
 
     shown = [*marked, *(token for token in most_frequent(names, MAP_TOKENS) if token not in marked)]
     points, share = flat_map(vectors[shown])
-    title = f"{_visible(names[marked[0]])}, its neighbours and frequent tokens ({share:.0%} of the variance)"
+    (title,) = _visible([names[marked[0]]])
+    title += f", its neighbours and frequent tokens ({share:.0%} of the variance)"
     plot_map(path, points, [names[token] for token in shown], marked=list(range(len(marked))), title=title)
     notice(f"{path} is drawn")
 

@@ -205,7 +205,8 @@ def _runs(found: "Novelty", examined: "TokenIndex", least: int) -> "Iterator[lis
 
 def _shown(tokenizer: "Tokenizer", ids: list[int]) -> list[str]:
     """Return what each token adds to the text; notes are named."""
+    from seqgen.data.tokenizers import texts_of
+
     if tokenizer.modality == "music":
         return [f"{_note_name(tokenizer.tokens[i])} " for i in ids]
-    stream = tokenizer.stream()
-    return [stream.feed(i) for i in ids]
+    return texts_of(tokenizer, ids)

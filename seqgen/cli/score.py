@@ -188,10 +188,11 @@ def _places(index: "TokenIndex") -> Iterator[tuple[int, int, str, str]]:
 
 def _texts(tokenizer: "Tokenizer", ids: list[int]) -> list[str]:
     """Return what each token adds to the text; of tunes, its name."""
+    from seqgen.data.tokenizers import texts_of
+
     if tokenizer.modality == "music":
         return [f"{tokenizer.tokens[i]} " if i else "" for i in ids]
-    stream = tokenizer.stream()
-    return [stream.feed(i) if i else stream.flush() for i in ids]
+    return texts_of(tokenizer, ids)
 
 
 def _totals(tokens: list[_Token], model: Path, against: Path) -> dict[str, Any]:

@@ -236,6 +236,12 @@ class ByteStream:
         return self._decoder.decode(b"", final=True)
 
 
+def texts_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[str]:
+    """Return what each id adds to the text; of EOS what was left unfinished before it."""
+    stream = tokenizer.stream()
+    return [stream.flush() if token == EOS_ID else stream.feed(token) for token in ids]
+
+
 def ranked_vocab(level: str, counts: Mapping[str, int], *, unknown: int = 0, **fields: Any) -> Vocab:
     """Make a vocabulary of symbols, most frequent first, after `<eos>` and `<unk>`.
 

@@ -102,6 +102,7 @@ def test_the_telling_token_contributes_most(model, monkeypatch, capsys):
     shares = {item["token"]: item["contribution"] for item in record["tokens"]}
     assert max(shares, key=shares.get) == " awful"
     assert shares[" awful"] > 0
+    assert "".join(item["text"] for item in record["tokens"]) == "the film awful plot"
 
 
 def test_evaluate_scores_parts_and_other_files(model, tmp_path, capsys):

@@ -4,6 +4,8 @@ import pytest
 
 from seqgen.cli.app import run
 from seqgen.cli.prompts import standard_input
+from seqgen.data.tokenizers import make_tokenizer
+from seqgen.data.vocab import EOS, UNK, Vocab
 from tests.sampling.models import TUNE, abc_piece, note_tokenizer, write_model
 
 
@@ -97,3 +99,15 @@ def test_a_text_too_long_for_a_file_name_is_a_text(models, capsys):
 def test_an_empty_text_is_refused(models, capsys):
     assert run(["inspect", "gates", "lstm", ""]) == 1
     assert "TEXT is empty" in capsys.readouterr().err
+
+
+def test_neighbours_are_shown_without_the_space_before_a_word_unless_it_tells_them_apart(models, capsys):
+    options = {"normalize": "nfc", "lowercase": False, "words": "words"}
+    tokens = (EOS, UNK, " the", " king", "king", "\n")
+    tokenizer = make_tokenizer(Vocab(level="word", modality="text", tokens=tokens, options=options))
+    write_model(models / "words", tokenizer)
+    assert run(["inspect", "neighbours", "words", "the", "-n", "5"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["the", "cosine"]
+    shown = {line.rpartition(" ")[0].rstrip() for line in lines}
+    assert shown == {"' king'", "'king'", r"'\n'"}
