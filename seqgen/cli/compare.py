@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +10,10 @@ import typer
 
 from seqgen.cli.console import notice, print_table
 from seqgen.cli.options import (
+    Documents,
     Names,
     Split,
+    by_name,
     file_to_write,
     folder_to_write,
     given_values,
@@ -51,6 +54,7 @@ def compare(
     context: Annotated[int | None, typer.Option(help="Tokens that window and bow see; else 8.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     split: Split = None,
+    documents: Documents = None,
     settings: Annotated[list[str] | None, _SET] = None,
     output: Annotated[Path | None, _OUTPUT] = None,
     plot: Annotated[Path | None, _PLOT] = None,
@@ -80,10 +84,13 @@ def compare(
         training__epochs=epochs,
         training__seed=seed,
         index__split=parse_shares(split),
+        corpus__documents=documents,
     )
     if models:
         corpus, models = _told_apart(corpus, models)
-        results = [_score_model(path, corpus, parse_shares(split)) for path in models]
+        named = by_name(models)
+        scored = [_score_model(path, corpus, parse_shares(split), documents) for path in named.values()]
+        results = [replace(result, name=name) for name, result in zip(named, scored, strict=True)]
     else:
         with _folder(output) as folder:
             results = _train_all(
@@ -166,11 +173,16 @@ def _train_one(corpus: list[str], index: "TokenIndex", config: Any, path: Path) 
     return compare_model(load_artifact(path), index)
 
 
-def _score_model(path: Path, corpus: list[str], shares: list[float] | None) -> "Compared":
+def _score_model(
+    path: Path, corpus: list[str], shares: list[float] | None, documents: str | None
+) -> "Compared":
     from seqgen.artifacts import load_artifact, require_task
     from seqgen.training.comparison import compare_model
 
     artifact = require_task(load_artifact(path), "lm")
+    trained = artifact.config.corpus.documents
+    if documents is not None and documents != trained:
+        raise ConfigError(f"--documents {documents}: {path} was trained on {trained}; leave it out")
     index = _split_like_the_others(artifact, corpus, shares)
     if index.corpus_hash != artifact.source.get("corpus_hash"):
         notice(f"{path} was trained on another corpus: its gap tells nothing of overfitting here")
@@ -181,8 +193,6 @@ def _split_like_the_others(
     artifact: "Artifact", corpus: list[str], shares: list[float] | None
 ) -> "TokenIndex":
     """Return the corpus in a model's own vocabulary, divided by the same shares for every model."""
-    from dataclasses import replace
-
     from seqgen.config import IndexConfig
     from seqgen.data.indexing import ensure_index
 

@@ -7,7 +7,7 @@ import typer
 
 from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import notice, print_table
-from seqgen.cli.options import Names, file_to_write
+from seqgen.cli.options import Names, by_name, file_to_write
 from seqgen.cli.prompts import is_file_name, read_prompt, tell_remarks
 from seqgen.errors import ConfigError, CorpusError
 
@@ -71,11 +71,11 @@ def gradients(
         check_plot(plot)
     flows: dict[str, GradientFlow] = {}
     descents: dict[str, DescentStep] = {}
-    for path in [model, *(beside or [])]:
+    for called, path in by_name([model, *(beside or [])]).items():
         artifact = require_task(load_artifact(path), "lm")
         index = _read(artifact, corpus)
         for factor in scale or [1.0]:
-            name = _flow_name(artifact, factor)
+            name = _flow_name(called, artifact.config.model.cell, factor)
             read = _places(index, distance, places)
             flows[name] = _flow(artifact, read, factor, distance=distance)
             if clip:
@@ -107,8 +107,8 @@ def _read(artifact: "Artifact", corpus: list[str]) -> "TokenIndex":
     return ensure_index(corpus, config, tokenizer=artifact.tokenizer, notify=notice)
 
 
-def _flow_name(artifact: "Artifact", scale: float) -> str:
-    name = f"{artifact.path.name} ({artifact.config.model.cell})"
+def _flow_name(model: str, cell: str, scale: float) -> str:
+    name = f"{model} ({cell})"
     return name if scale == 1 else f"{name}, weights × {scale:g}"
 
 

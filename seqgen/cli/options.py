@@ -1,6 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,6 +73,23 @@ def folder_to_write(path: Path | None) -> Path | None:
         if parent.exists() and not parent.is_dir():
             raise ConfigError(f"{path}: {parent} is a file, not a folder; choose another place")
     return path
+
+
+def by_name(models: Sequence[Path]) -> dict[str, Path]:
+    """Return models by what a table calls them: their folder, or the whole path where two are called alike.
+
+    Raises:
+        ConfigError: If one is given twice.
+    """
+    places = [model.resolve() for model in models]
+    for place, model in zip(places, models, strict=True):
+        if places.count(place) > 1:
+            raise ConfigError(f"{model}: given twice; name each model once")
+    names = [place.name for place in places]
+    return {
+        name if names.count(name) == 1 else str(model): model
+        for name, model in zip(names, models, strict=True)
+    }
 
 
 def parse_shares(text: str | None) -> list[float] | None:

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from seqgen.artifacts import load_artifact
 from seqgen.cli.app import run
 from tests.corpora import sentences
 
@@ -42,6 +43,30 @@ def test_ngrams_are_counted_on_the_same_split(book, capsys):
     assert ngram["gap_bits"] > 0
     assert run(["compare", "book.txt", "--cells", "ngram", "--split", "100/0/0"]) == 1
     assert "no validation part" in capsys.readouterr().err
+
+
+def test_models_that_are_called_alike_are_told_apart_by_their_paths(book, capsys):
+    for folder in ("a", "b"):
+        assert run(["compare", "book.txt", "--cells", "rnn", *SMALL, "-o", folder]) == 0
+    capsys.readouterr()
+    assert run(["compare", "book.txt", "--models", "a/rnn", "b/rnn", "--json"]) == 0
+    assert [model["name"] for model in json.loads(capsys.readouterr().out)["models"]] == ["a/rnn", "b/rnn"]
+    assert run(["compare", "book.txt", "--models", "a/rnn", "./a/rnn"]) == 1
+    assert capsys.readouterr().err == "seqgen: error: a/rnn: given twice; name each model once\n"
+    flow = ["inspect", "gradients", "a/rnn", "book.txt", "--distance", "12", "--places", "2", "--json"]
+    assert run([*flow, "--with", "b/rnn"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["a/rnn (rnn)", "b/rnn (rnn)"]
+
+
+def test_lines_are_compared_as_documents(book, capsys):
+    lines = ["--documents", "lines"]
+    assert run(["compare", "book.txt", "--cells", "ngram,rnn", *SMALL, *lines, "-o", "kept", "--json"]) == 0
+    by_lines = json.loads(capsys.readouterr().out)["models"]
+    assert run(["compare", "book.txt", *lines, "--models", "kept/rnn", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["models"] == by_lines[1:]
+    assert load_artifact(book / "kept" / "rnn").config.corpus.documents == "lines"
+    assert run(["compare", "book.txt", "--documents", "files", "--models", "kept/rnn"]) == 1
+    assert "--documents files: kept/rnn was trained on lines; leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
