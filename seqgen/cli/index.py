@@ -20,7 +20,7 @@ from seqgen.cli.options import (
     folder_to_write,
     given_values,
     parse_shares,
-    refuse_music_options,
+    refuse_foreign_options,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def index(
     )
     config, tokenizer = build_config(values, source="options"), load_tokenizer(vocab)
     with naming_flags(called):
-        refuse_music_options(values, tokenizer)
+        refuse_foreign_options(values, tokenizer.modality)
     found = ensure_index(corpus, config, tokenizer=tokenizer, path=output, notify=notice)
     counts = {part: found.counts(part) for part in ("train", "valid", "test")}
     rows = [

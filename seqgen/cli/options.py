@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from seqgen.errors import ConfigError
-
-if TYPE_CHECKING:
-    from seqgen.data.tokenizers import Tokenizer
 
 Names = Annotated[
     list[str],
@@ -159,22 +156,28 @@ def parse_cells(text: str, *, more: tuple[str, ...] = ()) -> list[str]:
     return cells
 
 
-_MUSIC_KEYS = {
+MUSIC_KEYS = {
     "corpus": ("parts", "transpose", "stretch"),
-    "vocab": ("notes", "grid", "velocities", "programs", "tempos", "pedals", "merges"),
+    "vocab": ("notes", "grid", "velocities", "programs", "tempos", "pedals", "chords", "merges"),
 }
+"""Configuration keys of how music is read, by section."""
+_TEXT_KEYS = {"corpus": ("documents",)}
 
 
-def refuse_music_options(chosen: Mapping[str, Any], tokenizer: "Tokenizer") -> None:
-    """Refuse what is about notes where a corpus is read as text, be it what it would be anyway.
+def refuse_foreign_options(chosen: Mapping[str, Any], modality: str) -> None:
+    """Refuse options of music where a corpus is text, or the reverse, though they might change nothing.
 
     Raises:
         ConfigError: Naming the key.
     """
-    for section, keys in _MUSIC_KEYS.items():
+    foreign, of, read = (
+        (_TEXT_KEYS, "text", "music") if modality == "music" else (MUSIC_KEYS, "music", "text")
+    )
+    for section, keys in foreign.items():
         for key in keys:
-            if tokenizer.modality == "text" and key in chosen.get(section, {}):
-                raise ConfigError(f"{section}.{key} is for corpora of music, and this one is read as text")
+            if key in chosen.get(section, {}):
+                name = "--with or --without" if key in _KEPT.values() else f"{section}.{key}"
+                raise ConfigError(f"{name} is for corpora of {of}, and this one is read as {read}")
 
 
 def given_values(**dotted: Any) -> dict[str, Any]:

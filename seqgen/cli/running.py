@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqgen.cli.options import MUSIC_KEYS
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ _RUNNERS = {
 """The module whose `run(request)` trains a model for each task."""
 
 _LANGUAGE_MODELS_ALONE = {
-    "corpus": ("documents", "column", "parts", "transpose", "stretch"),
-    "vocab": ("notes", "grid"),
+    "corpus": ("documents", "column", *MUSIC_KEYS["corpus"]),
+    "vocab": MUSIC_KEYS["vocab"],
     "training": (
         "random_bptt",
         "activation_regularization",

@@ -133,6 +133,7 @@ def plan_samples(
     from seqgen.sampling.bias import token_bias
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
+    from seqgen.sampling.lookups import NO_LOOKUPS
     from seqgen.sampling.outputs import choose_format
     from seqgen.sampling.prompts import NO_PROMPT
     from seqgen.sampling.tune_rules import constrain_tune
@@ -146,6 +147,9 @@ def plan_samples(
     search = options.search_config(
         beam=beam, n_best=n_best, diverse=diverse, best_of=best_of, length_penalty=length_penalty
     )
+    looks_up = max_copy is not None or mix_ngram is not None
+    if search and looks_up:
+        raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size}: at least 1")
     if not length and (chosen != "text" or search or best_of > 1 or interactive or receipt):
@@ -199,7 +203,7 @@ def plan_samples(
         prompt=NO_PROMPT,
         form=chosen,
         constraint=None,
-        lookups=look_up(artifact, index, max_copy, mix_ngram),
+        lookups=NO_LOOKUPS,
         exact=exact,
         beam=search,
         candidates=best_of,
@@ -209,7 +213,8 @@ def plan_samples(
     )
     if fix or infill:
         task = music.Task(prompt, tune, fix, infill, candidates)
-        return music.varied(run, task, rules=[*rules.given, *tune_rules.given])
+        run = music.varied(run, task, rules=[*rules.given, *tune_rules.given], looks_up=looks_up)
+        return replace(run, lookups=look_up(artifact, index, max_copy, mix_ngram))
     tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)
@@ -218,7 +223,9 @@ def plan_samples(
     )
     if remark:
         notice(remark)
-    return replace(run, prompt=given, constraint=over_tune if over_text is None else over_text)
+    constraint = over_tune if over_text is None else over_text
+    lookups = look_up(artifact, index, max_copy, mix_ngram)  # may take long, so nothing is refused after it
+    return replace(run, prompt=given, constraint=constraint, lookups=lookups)
 
 
 @wraps(plan_samples)

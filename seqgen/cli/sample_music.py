@@ -75,19 +75,18 @@ def vary(tokenizer: "Tokenizer", task: Task, *, banned: "Sequence[int]" = ()) ->
     return infill(tokenizer, piece, _parse_bars(task.infill or ""), banned=banned)
 
 
-def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = ()) -> "Run":
+def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = (), looks_up: bool = False) -> "Run":
     """Return a run that varies a tune instead of drawing a new one.
 
     Args:
         run: What is to be drawn otherwise.
         task: What to vary.
         rules: The names of rules for whole samples that were given.
+        looks_up: Whether a corpus is to be searched meanwhile.
 
     Raises:
         ConfigError: See `vary`; or if the run searches, or obeys rules or limits that a variation does not.
     """
-    from seqgen.sampling.lookups import NO_LOOKUPS
-
     if run.beam or run.candidates > 1:
         raise ConfigError(
             f"{task.option}: draws, and compares what it draws by itself; without --beam, --best-of"
@@ -97,7 +96,7 @@ def varied(run: "Run", task: Task, *, rules: "Sequence[str]" = ()) -> "Run":
         raise ConfigError(
             f"{task.option}: the tune says what stays; --{flag} is for what is drawn as a whole"
         )
-    if task.infill and run.lookups is not NO_LOOKUPS:
+    if task.infill and looks_up:
         raise ConfigError(f"{task.option}: fits bars into the tune; without --max-copy, --mix-ngram")
     banned = [token for token, amount in run.config.bias.items() if amount == float("-inf")]
     variation = vary(run.artifact.tokenizer, task, banned=banned)

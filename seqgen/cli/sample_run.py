@@ -83,13 +83,10 @@ class Run:
             turn: Of a conversation, each with random numbers of its own.
         """
         from seqgen.sampling.engine import MAX_SEED
-        from seqgen.sampling.lookups import NO_LOOKUPS
 
         if self.beam:
             from seqgen.sampling.beam import beam_search
 
-            if self.lookups is not NO_LOOKUPS:
-                raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
             return beam_search(
                 self.sampler, self.config, self.beam, prompt=prompt, constraint=self.constraint
             )

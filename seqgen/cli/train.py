@@ -1,6 +1,7 @@
 """`seqgen train`: from a corpus or an index to a model directory."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,7 @@ from seqgen.cli.options import (
     given_values,
     parse_kept,
     parse_shares,
-    refuse_music_options,
+    refuse_foreign_options,
 )
 from seqgen.cli.running import TrainRequest, ctrl_c_noted, refuse_to_overwrite, runner_of, until
 from seqgen.cli.task_options import (
@@ -263,8 +264,13 @@ def _prepare(request: TrainRequest) -> "tuple[TokenIndex, Config, Arrays | None]
         return prepare_to_go_on(request, request.init_from)
     check_early(request.chosen, request.preset, request.memory)
     tokenizer = load_tokenizer(request.vocab) if request.vocab else None
-    index = ensure_index(request.corpus, build_config(request.chosen), tokenizer=tokenizer, notify=notice)
-    refuse_music_options(request.chosen, index.tokenizer)
+    index = ensure_index(
+        request.corpus,
+        build_config(request.chosen),
+        tokenizer=tokenizer,
+        notify=notice,
+        check=partial(refuse_foreign_options, request.chosen),
+    )
     settled = merge(request.chosen, index.config)
     return index, choose(index, settled, request.preset, memory=request.memory), None
 

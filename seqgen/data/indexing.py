@@ -57,6 +57,7 @@ def ensure_index(
     path: Path | None = None,
     cache: Path | None = None,
     notify: Notify = lambda message: None,
+    check: Callable[[str], None] = lambda modality: None,
 ) -> TokenIndex:
     """Return the index of a corpus, building vocabulary and index where they were not built before.
 
@@ -67,6 +68,7 @@ def ensure_index(
         path: Where the index is to be; in the cache if None.
         cache: The cache, if not the user's own.
         notify: Called with one line for all that the user may want to know.
+        check: Called with the modality, `text` or `music`, before the corpus is read.
 
     Raises:
         CorpusError: If the corpus cannot be read.
@@ -75,10 +77,13 @@ def ensure_index(
         ArtifactError: If an index directory is damaged.
     """
     if len(corpus) == 1 and is_index(Path(corpus[0])):
-        return _given_index(Path(corpus[0]), config, tokenizer)
+        given = _given_index(Path(corpus[0]), config, tokenizer)
+        check(given.tokenizer.modality)
+        return given
     if path is not None:
         _check_place(path)
     job = _Job(corpus, config, tokenizer, cache, notify)
+    check(job.corpus.modality)
     tokenizer = job.ensure_tokenizer()
     content_hash = job.content_hash(tokenizer)
     key = canonical_hash([content_hash, _code_hash()])

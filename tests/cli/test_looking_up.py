@@ -175,3 +175,19 @@ def test_bars_are_filled_without_looking_anything_up(home, sample):
     assert (code, out) == (1, "")
     message = "seqgen: error: --infill 2: fits bars into the tune; without --max-copy, --mix-ngram"
     assert err.splitlines()[-1] == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--key", "G"], "--key: this model writes text, which has no notes"),
+        (["--fix", "pitch"], "--fix pitch: this model makes text; it is for models of music"),
+        (["--starts", "xyz"], "--starts xyz: there is no such text"),
+        (["--beam", "3"], "--beam: nothing is drawn; --max-copy and --mix-ngram are for what is"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_corpus_is_searched(sample, monkeypatch, arguments, message):
+    monkeypatch.setattr("seqgen.cli.sample.look_up", lambda *given: pytest.fail("searched"))
+    code, out, err = sample("--max-copy", 5, *arguments)
+    assert (code, out) == (1, "")
+    assert message in err

@@ -11,6 +11,7 @@ from seqgen.artifacts import load_artifact, load_checkpoint
 from seqgen.cli.app import run
 from seqgen.training.memory import least_memory
 from tests.corpora import sentences
+from tests.sampling.models import TUNE
 
 SMALL = [
     "--hidden-size",
@@ -206,11 +207,30 @@ def test_every_flag_of_a_setting_reaches_its_key(text, tmp_path):
     assert "for 3 steps" in (tmp_path / "m" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("options", [["--parts", "all"], ["--notes", "auto"], ["--set", "vocab.merges=0"]])
-def test_what_is_about_notes_is_refused_for_text_even_if_it_changed_nothing(text, tmp_path, capsys, options):
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--parts", "all"], "--parts"),
+        (["--notes", "auto"], "--notes"),
+        (["--set", "vocab.merges=0"], "vocab.merges"),
+        (["--without", "velocity"], "--with or --without"),
+        (["--with", "chord"], "--with or --without"),
+    ],
+)
+def test_what_is_about_notes_is_refused_before_a_text_is_read(
+    text, tmp_path, capsys, monkeypatch, options, name
+):
+    monkeypatch.setattr("seqgen.data.indexing._Job.ensure_tokenizer", lambda job: pytest.fail("read"))
     assert train(text, tmp_path / "m", *options) == 1
-    assert "is for corpora of music, and this one is read as text" in capsys.readouterr().err.splitlines()[-1]
+    told = f"seqgen: error: {name} is for corpora of music, and this one is read as text"
+    assert capsys.readouterr().err.splitlines()[-1] == told
     assert not (tmp_path / "m").exists()
+
+
+def test_what_is_about_text_is_refused_for_tunes(tmp_path, capsys):
+    (tmp_path / "tune.abc").write_text(TUNE)
+    assert train(tmp_path / "tune.abc", tmp_path / "m", "--documents", "lines") == 1
+    assert "--documents is for corpora of text, and this one is read as music" in capsys.readouterr().err
 
 
 def test_a_missing_corpus_is_one_line(tmp_path, capsys):
@@ -311,6 +331,7 @@ def test_output_layers_are_chosen_by_flags(text, tmp_path, flags, stored):
             "--ngram-smoothing is of no effect on",
         ),
         (["--task", "classify", "--transpose", "all"], "--transpose is of no effect on --task classify"),
+        (["--task", "translate", "--merges", "9"], "--merges is of no effect on --task translate"),
         (["--task", "translate", "--notes", "remi"], "--notes is of no effect on --task translate"),
     ],
 )
