@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen.cli.console import notice, print_table
-from seqgen.errors import ArtifactError, ConfigError, CorpusError
+from seqgen.cli.own_corpus import check_unchanged, own_files
+from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
@@ -46,7 +47,7 @@ def evaluate_classifier(
     if not examples:
         raise CorpusError(f"the {part} part is empty; name labelled texts, or another --part")
     for member in members[1:]:
-        if not names and member.source["corpus_hash"] != artifact.source["corpus_hash"]:
+        if not names and member.source.get("corpus_hash") != artifact.source.get("corpus_hash"):
             notice(
                 f"{member.path} was trained on other parts than {artifact.path}, maybe on texts scored here"
             )
@@ -82,17 +83,14 @@ def own_examples(artifact: "Artifact", part: str, notify: Callable[[str], None])
 
     Raises:
         CorpusError, ConfigError: If they cannot be read any more.
-        ArtifactError: If they have changed.
+        ArtifactError: If the model does not name them, or they have changed.
     """
     from seqgen.data.examples import corpus_hash, read_parts
 
-    source = artifact.source
-    parts = read_parts(source["corpus"], artifact.config, notify, valid=source["valid"], test=source["test"])
-    if corpus_hash(parts) != source["corpus_hash"]:
-        raise ArtifactError(
-            f"{artifact.path}: its corpus {' '.join(source['corpus'])} has changed since; "
-            "name labelled texts to evaluate on"
-        )
+    otherwise = "name labelled texts to evaluate on"
+    files = own_files(artifact, otherwise=otherwise)
+    parts = read_parts(files["corpus"], artifact.config, notify, valid=files["valid"], test=files["test"])
+    check_unchanged(artifact, corpus_hash(parts), otherwise=otherwise)
     return parts[part]
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen.cli.console import notice
+from seqgen.cli.own_corpus import check_unchanged, own_files
 from seqgen.cli.translate import score_rows
-from seqgen.errors import ArtifactError, ConfigError, CorpusError
+from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
     from seqgen.artifacts import Artifact
@@ -65,22 +66,19 @@ def own_pairs(artifact: "Artifact") -> "PairCorpus":
 
     Raises:
         CorpusError: If they cannot be read any more.
-        ArtifactError: If they have changed.
+        ArtifactError: If the model does not name them, or they have changed.
     """
     from seqgen.data.index import PARTS
     from seqgen.data.pairs import load_pairs
 
-    source = artifact.source
+    otherwise = "name pairs to evaluate on"
+    files = own_files(artifact, otherwise=otherwise)
     corpus = load_pairs(
-        [Path(name) for name in source["corpus"]],
+        [Path(name) for name in files["corpus"]],
         artifact.config,
-        given={name: [Path(file) for file in source[name]] for name in PARTS[1:]},
+        given={name: [Path(file) for file in files[name]] for name in PARTS[1:]},
         tokenizers=(artifact.tokenizer, artifact.target_tokenizer),
         notify=lambda _: None,
     )
-    if corpus.corpus_hash != source["corpus_hash"]:
-        raise ArtifactError(
-            f"{artifact.path}: its pairs {' '.join(source['corpus'])} have changed since; "
-            "name pairs to evaluate on"
-        )
+    check_unchanged(artifact, corpus.corpus_hash, otherwise=otherwise)
     return corpus

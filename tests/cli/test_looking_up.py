@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import yaml
 
 from seqgen.cli.app import run
 from tests.sampling.models import (
@@ -162,6 +163,28 @@ def test_a_changed_corpus_of_the_model_is_not_searched_for_the_one_it_was(home, 
     assert (code, out) == (1, "")
     message = "seqgen: error: m: its corpus letters.txt has changed since; name one with --index"
     assert err.splitlines()[-1] == message
+
+
+def forget(model, *keys):
+    """Leave out of a model what a program of one's own may not have written."""
+    path = model / "artifact.yaml"
+    record = yaml.safe_load(path.read_text())
+    record["source"] = {key: value for key, value in record["source"].items() if key not in keys}
+    path.write_text(yaml.safe_dump(record))
+
+
+def test_a_model_that_does_not_name_its_corpus_is_told(home, sample):
+    forget(home / "m", "corpus", "corpus_hash")
+    told = "seqgen: error: m: does not say what it was trained on; name one with --index\n"
+    assert sample("--max-copy", 5) == (1, "", told)
+
+
+def test_a_model_that_has_no_hash_of_its_corpus_takes_what_it_names(home, sample):
+    forget(home / "m", "corpus_hash")
+    (home / "letters.txt").write_text(BOOK)
+    code, _, err = sample("--max-copy", 5)
+    assert code == 0
+    assert "m: does not say whether its corpus letters.txt is as it was" in err
 
 
 def test_bars_are_filled_without_looking_anything_up(home, sample):

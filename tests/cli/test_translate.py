@@ -131,7 +131,7 @@ def test_pairs_that_validate_can_be_given_apart(folder, tmp_path, capsys):
     assert "the test part is empty" in capsys.readouterr().err
     (tmp_path / "v.tsv").write_text("two dog\tchien deux\n")
     assert run(["evaluate", str(tmp_path / "m")]) == 1
-    assert "have changed since" in capsys.readouterr().err
+    assert "has changed since" in capsys.readouterr().err
 
 
 def test_references_are_compared_line_by_line(model, folder, stdin, capsys):
