@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seqgen.cli.console import notice
+from seqgen.cli.options import Column
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.files import unreadable
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 LINES_AT_ONCE = 256
 
-_FILES = typer.Argument(metavar="FILE...", help="Texts, one a line; without files, standard input.")
+_FILES = typer.Argument(
+    metavar="FILE...", help="Texts, one a line, or tables with a column of them; else standard input."
+)
 
 Others = Annotated[
     list[Path] | None,
@@ -40,10 +44,11 @@ def classify(
             "--per-token", help="Add what each token contributes, by leaving it out; implies --json."
         ),
     ] = False,
+    column: Column = None,
     others: Others = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Label texts: a line with label, TAB and probability for every line.
+    """Label texts: a line with label, TAB and probability for every line, or row of a .csv, .tsv or .jsonl.
 
     The contribution of a token is by how much the log odds of the label fall when the token is left out.
     Several classifiers that err in different places (--with) do better together: probabilities are averaged.
@@ -51,13 +56,16 @@ def classify(
     Example: echo "a gripping film" | seqgen classify models/reviews
     """
     from seqgen.artifacts import load_artifact, require_task
+    from seqgen.data.labelled import is_table
     from seqgen.evaluation.ensemble import restore_ensemble
 
     if per_token and others:
         raise ConfigError("--per-token tells what the tokens of one model contribute; leave out --with")
     artifacts = [require_task(load_artifact(path), "classify") for path in (model, *(others or []))]
     ensemble = restore_ensemble(artifacts, device)
-    lines = _lines(files or [])
+    if column is not None and not any(map(is_table, files or [])):
+        raise ConfigError(f"--column {column}: no file is a .csv, .tsv or .jsonl; leave it out")
+    lines = _texts(files or [], artifacts[0], column)
     while texts := list(islice(lines, 1 if sys.stdin.isatty() and not files else LINES_AT_ONCE)):
         if per_token:
             for text in texts:
@@ -67,11 +75,16 @@ def classify(
         sys.stdout.flush()
 
 
-def _lines(files: list[Path]) -> Iterator[str]:
+def _texts(files: list[Path], artifact: "Artifact", column: str | None) -> Iterator[str]:
+    from seqgen.data.labelled import is_table, read_texts
+
     if not files:
         for number, line in enumerate(sys.stdin.buffer, 1):
             yield _decoded(line, "standard input", number)
     for path in files:
+        if path.is_file() and is_table(path):
+            yield from read_texts(path, artifact.config, notice, column=column)
+            continue
         try:
             with path.open("rb") as file:
                 for number, line in enumerate(file, 1):

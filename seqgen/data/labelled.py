@@ -8,13 +8,13 @@ content: labels are short and come again and again. Where that leaves a doubt, t
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from seqgen.config import Config
 from seqgen.data.readers import read_text
-from seqgen.data.sources import TABLE_KINDS, Skipped, Source, examine, natural_key
+from seqgen.data.sources import TABLE_KINDS, Skipped, Source, examine, kind_of, natural_key
 from seqgen.data.tables import table_rows
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.files import missing
@@ -89,7 +89,48 @@ def _read_folder(folder: Path, config: Config) -> Iterator[Example]:
                 yield Example(read_text(source.path, config.corpus.encoding).strip(), label.name, str(path))
 
 
-def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:
+def is_table(path: Path) -> bool:
+    """Tell whether a file holds rows, by its name."""
+    return kind_of(path) in TABLE_KINDS
+
+
+def read_texts(path: Path, config: Config, notify: Notify, *, column: str | None = None) -> list[str]:
+    """Read the texts of a table that is to be labelled, in their order.
+
+    Args:
+        path: A table; it may have labels, which are not read.
+        config: Of the classifier: where its texts were, and its labels, by which their column is known.
+        notify: Called with one line on the column that was chosen, and on what is left out.
+        column: The column of the texts, by name or number.
+
+    Raises:
+        CorpusError: If the file cannot be read, or a row has too few or too many cells.
+        ConfigError: If the column does not exist, or it is not clear which one is meant.
+    """
+    source = examine(path, named=True)
+    if not isinstance(source, Source):
+        raise ValueError("a file that is named is a source, or an error")
+    rows, names = _rows(source, config, _skipping(source, config, notify))
+    first = [cell.strip().lower() for cell in rows[0].cells] if rows else []
+    if names is None and (column in first or set(first) & set(_TEXT_NAMES)):
+        names, rows = rows[0].cells, rows[1:]
+    width = len(names or first)
+    wanted = column or config.classify.text_column
+    if wanted is not None:
+        return [row.cells[_place(wanted, names, width, source.name, "--column")] for row in rows]
+    place = _usual(names, _TEXT_NAMES)
+    if place is None:
+        labels = set(config.classify.labels)
+        place = _only(k for k in range(width) if not _holds(rows, k, labels))
+    if place is None:
+        raise ConfigError(f"{source.name}: which column is the text? give --column; {_known(names, width)}")
+    notify(f"{source.name}: texts are in column {names[place] if names else place + 1}")
+    return [row.cells[place].strip() for row in rows]
+
+
+def _skipping(source: Source, config: Config, notify: Notify) -> Callable[[Skipped], None]:
+    """Return what is done with a row that cannot be read."""
+
     def skip(skipped: Skipped) -> None:
         if config.corpus.on_error != "skip":
             place = skipped.place.removeprefix("line ")
@@ -98,11 +139,22 @@ def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Exam
             )
         notify(f"left out {skipped}")
 
+    return skip
+
+
+def _rows(
+    source: Source, config: Config, skip: Callable[[Skipped], None]
+) -> tuple[list[_Row], list[str] | None]:
+    """Return the rows of a table, and the names of its columns where they are no row."""
     text = read_text(source.path, config.corpus.encoding)
     if source.kind == "jsonl":
-        rows, header = _json_rows(text, skip)
-    else:
-        rows, header = [_Row(*row) for row in table_rows(text, source, skip)], None
+        return _json_rows(text, skip)
+    return [_Row(*row) for row in table_rows(text, source, skip)], None
+
+
+def _read_table(source: Source, config: Config, notify: Notify) -> Iterator[Example]:
+    skip = _skipping(source, config, notify)
+    rows, header = _rows(source, config, skip)
     columns = _Columns(source, config, notify, rows, header)
     for row in columns.rows:
         label = row.cells[columns.label].strip()
@@ -151,9 +203,12 @@ class _Columns:
         wanted = {"text": config.classify.text_column, "label": config.classify.label_column}
         if header is None and rows and _is_header(rows[0].cells, wanted):
             header, self.rows = rows[0].cells, rows[1:]
-        self.names = header
+        self.names, self.known_labels = header, set(config.classify.labels)
         self.width = len(header) if header else len(rows[0].cells) if rows else 2
-        found = {kind: self._given(kind, name) for kind, name in wanted.items()}
+        found = {
+            kind: None if name is None else _place(name, header, self.width, self.name, f"--{kind}-column")
+            for kind, name in wanted.items()
+        }
         if None in found.values():
             found = self._guess(found)
             if self.rows:
@@ -163,28 +218,21 @@ class _Columns:
                 )
         text, label = found["text"], found["label"]
         if text is None or label is None or text == label:
-            raise ConfigError(f"{self.name}: texts and labels cannot be in the same column; {self._known()}")
+            known = _known(self.names, self.width)
+            raise ConfigError(f"{self.name}: texts and labels cannot be in the same column; {known}")
         self.text, self.label = text, label
-
-    def _given(self, kind: str, name: str | None) -> int | None:
-        if name is None:
-            return None
-        if self.names and name in self.names:
-            return self.names.index(name)
-        if name.isdecimal() and 1 <= int(name) <= self.width:
-            return int(name) - 1
-        raise ConfigError(f"{self.name}: no column {name} for --{kind}-column; {self._known()}")
 
     def _guess(self, found: dict[str, int | None]) -> dict[str, int | None]:
         """Find the column that was not given: by its usual names, else as the other one of two."""
         usual = {"text": _TEXT_NAMES, "label": _LABEL_NAMES}
         for kind, names in usual.items():
-            lowered = [name.lower() for name in self.names or []]
             if found[kind] is None:
-                found[kind] = next((lowered.index(name) for name in names if name in lowered), None)
+                found[kind] = _usual(self.names, names)
+        if found["label"] is None:
+            found["label"] = _only(k for k in range(self.width) if _holds(self.rows, k, self.known_labels))
         if self.width == 2 and found["label"] is None and found["text"] is None:
             labels = [column for column in (0, 1) if _looks_like_labels([r.cells[column] for r in self.rows])]
-            found["label"] = labels[0] if len(labels) == 1 else None
+            found["label"] = _only(labels)
         if self.width == 2:
             for kind, other in (("text", "label"), ("label", "text")):
                 known = found[other]
@@ -192,18 +240,44 @@ class _Columns:
                     found[kind] = 1 - known
         for kind, column in found.items():
             if column is None:
-                raise ConfigError(
-                    f"{self.name}: which column is the {kind}? give --{kind}-column; {self._known()}"
-                )
+                columns = _known(self.names, self.width)
+                raise ConfigError(f"{self.name}: which column is the {kind}? give --{kind}-column; {columns}")
         return found
 
     def _called(self, column: int | None) -> str:
         return str((column or 0) + 1) if self.names is None else self.names[column or 0]
 
-    def _known(self) -> str:
-        if self.names:
-            return f"its columns are {', '.join(self.names)}"
-        return f"it has {self.width} columns, 1 to {self.width}, and no row of names"
+
+def _place(wanted: str, names: list[str] | None, width: int, source: str, option: str) -> int:
+    """Return the place of a column that was given by name or number."""
+    if names and wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and 1 <= int(wanted) <= width:
+        return int(wanted) - 1
+    raise ConfigError(f"{source}: no column {wanted} for {option}; {_known(names, width)}")
+
+
+def _only(places: Iterable[int]) -> int | None:
+    """Return the one place there is; None if there is none, or more than one."""
+    found = list(places)
+    return found[0] if len(found) == 1 else None
+
+
+def _holds(rows: list[_Row], place: int, labels: set[str]) -> bool:
+    """Tell whether a column holds nothing but labels that are known."""
+    return {row.cells[place].strip() for row in rows} <= labels
+
+
+def _usual(names: list[str] | None, usual: Sequence[str]) -> int | None:
+    """Return the place of the first of some usual names."""
+    lowered = [name.lower() for name in names or []]
+    return next((lowered.index(name) for name in usual if name in lowered), None)
+
+
+def _known(names: list[str] | None, width: int) -> str:
+    if names:
+        return f"its columns are {', '.join(names)}"
+    return f"it has {width} columns, 1 to {width}, and no row of names"
 
 
 def _is_header(cells: list[str], wanted: dict[str, str | None]) -> bool:

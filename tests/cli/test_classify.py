@@ -93,6 +93,20 @@ def test_files_are_read_and_json_has_every_label(model, tmp_path, capsys):
     assert list(record["probabilities"]) == ["neg", "pos"]
 
 
+def test_the_texts_of_a_table_are_labelled_without_its_other_columns(model, tmp_path, capsys):
+    capsys.readouterr()
+    table, lines = tmp_path / "t.csv", tmp_path / "t.txt"
+    table.write_text('id,text\n1,"a great, great cast"\n2,the awful plot\n')
+    lines.write_text("a great, great cast\nthe awful plot\n")
+    assert run(["classify", str(model), str(table)]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"seqgen: {table}: texts are in column text\n"
+    assert run(["classify", str(model), str(lines)]) == 0
+    assert capsys.readouterr().out == out
+    assert run(["classify", str(model), str(lines), "--column", "2"]) == 1
+    assert "--column 2: no file is a .csv, .tsv or .jsonl" in capsys.readouterr().err
+
+
 def test_the_telling_token_contributes_most(model, monkeypatch, capsys):
     capsys.readouterr()
     feed(monkeypatch, "the film awful plot\n")

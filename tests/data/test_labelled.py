@@ -4,7 +4,7 @@ import json
 import pytest
 
 from seqgen.config import build_config
-from seqgen.data.labelled import read_labelled
+from seqgen.data.labelled import read_labelled, read_texts
 from seqgen.errors import ConfigError, CorpusError
 
 ROWS = [("good film", "pos"), ("bad film", "neg"), ("fine", "pos"), ("so dull", "neg")]
@@ -118,3 +118,38 @@ def test_what_is_neither_table_nor_folder_is_refused(tmp_path):
     path.write_text("good film\n")
     with pytest.raises(CorpusError, match=r"no table; give a \.tsv"):
         read(path)
+
+
+def texts(path, labels=("neg", "pos"), column=None, **classify):
+    told = []
+    config = build_config({"classify": {"labels": list(labels), **classify}})
+    return read_texts(path, config, told.append, column=column), told
+
+
+TEXTS = [text for text, _ in ROWS]
+
+
+def test_of_a_table_to_be_labelled_the_column_of_known_labels_is_left_out(tmp_path):
+    path = write_tsv(tmp_path / "a.tsv", [row[::-1] for row in ROWS[:2]])
+    assert texts(path) == (TEXTS[:2], [f"{path}: texts are in column 2"])
+    assert read(path, classify={"labels": ["neg", "pos"]})[0] == ROWS[:2]  # too few to see labels repeat
+    alone = write_tsv(tmp_path / "b.tsv", [(text,) for text in TEXTS])
+    assert texts(alone) == (TEXTS, [f"{alone}: texts are in column 1"])
+
+
+def test_a_table_to_be_labelled_may_name_its_columns(tmp_path):
+    path = write_tsv(tmp_path / "a.tsv", [("id", "Review"), *(("7", text) for text in TEXTS)])
+    assert texts(path) == (TEXTS, [f"{path}: texts are in column Review"])
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("".join(json.dumps({"id": 7, "text": text}) + "\n" for text in TEXTS))
+    assert texts(lines) == (TEXTS, [f"{lines}: texts are in column text"])
+
+
+def test_the_column_to_be_labelled_is_asked_for_or_given(tmp_path):
+    path = write_tsv(tmp_path / "a.tsv", [("7", text) for text in TEXTS])
+    with pytest.raises(ConfigError, match="which column is the text\\? give --column; it has 2 columns"):
+        texts(path)
+    assert texts(path, column="2") == (TEXTS, [])
+    assert texts(path, text_column="2") == (TEXTS, [])
+    with pytest.raises(ConfigError, match="no column 3 for --column; it has 2 columns, 1 to 2"):
+        texts(path, column="3")
