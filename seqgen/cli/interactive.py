@@ -31,18 +31,16 @@ def check_options(given: Mapping[str, Any]) -> None:
 def converse(run: "Run") -> None:
     """Show how each line goes on, until there are no more; an empty one goes on with the last text.
 
-    Turns have random numbers of their own, so that the same seed and lines give the same bytes. Ctrl-C at a
-    terminal ends a turn.
+    A constraint is on each reply by itself. Turns have random numbers of their own, so that the same seed and
+    lines give the same bytes. Ctrl-C at a terminal ends a turn.
 
     Raises:
-        ConfigError: If what is sampled is not text, or has to obey constraints on one whole text.
+        ConfigError: If what is sampled is not text.
     """
     from seqgen.sampling.prompts import text_prompt
 
     if run.form != "text":
         raise ConfigError("--interactive: shows text, and this model or --format gives something else")
-    if run.constraint is not None:
-        raise ConfigError("--interactive: many texts, but constraints are on one whole text; leave one out")
     ids: list[int] = []
     for turn, line in enumerate(_lines()):
         if line:

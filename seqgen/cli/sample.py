@@ -152,9 +152,15 @@ def plan_samples(
         raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
     if batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size}: at least 1")
-    if not length and (chosen != "text" or search or best_of > 1 or interactive or receipt):
+    is_music = artifact.tokenizer.modality == "music"
+    if not length and (is_music or search or best_of > 1 or interactive or receipt):
         raise ConfigError(
             "--length 0: text streams without end; tunes, searches, turns and receipts need a length"
+        )
+    if not length and chosen != "text" and artifact.config.corpus.documents == "files" and not stop:
+        raise ConfigError(
+            f"--length 0: a line of {chosen} is written where a text ends, and this model learned whole "
+            "files, which may never end; give --length or --stop"
         )
     check_destination(chosen, output, n_best if search else count, receipt=receipt)
     temperatures = options.parse_temperature(temperature)

@@ -55,7 +55,10 @@ Receipt = Annotated[
     ),
 ]
 Interactive = Annotated[
-    bool, typer.Option("--interactive", help="Read prompts line by line and go on from each as it comes.")
+    bool,
+    typer.Option(
+        "--interactive", help="Read prompts line by line and go on from each; rules are on replies."
+    ),
 ]
 Acrostic = Annotated[str | None, typer.Option(help="The first letters of the lines spell this.")]
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from seqgen.cli.app import run
@@ -45,6 +47,14 @@ def test_turns_differ_and_the_same_lines_give_the_same_text(model, talk):
     assert out == talk("bad\nbad", model, "--length", 20)[1]
 
 
+def test_each_reply_obeys_the_constraint_by_itself(model, talk):
+    code, out, err = talk("e\nd\n\n", model, "--regex", "[ab]{4}", "--starts", "a")
+    assert (code, err) == (0, "")
+    replies = out.splitlines()
+    assert len(replies) == 3
+    assert all(re.fullmatch("a[ab]{3}", reply) for reply in replies)
+
+
 def test_unseen_characters_are_told_and_the_talk_goes_on(speller, talk):
     code, _, err = talk("é\na\n", speller)
     assert (code, err) == (0, "seqgen: prompt: the model has never seen é; read as <unk>\n")
@@ -63,7 +73,6 @@ def test_a_line_that_is_not_utf_8_is_told(speller, talk):
         (["--prompt", "-"], "--interactive: reads prompts and shows texts one by one, without --prompt"),
         (["--receipt", "r"], "--interactive: reads prompts and shows texts one by one, without --receipt"),
         (["--json"], "--interactive: shows text, and this model or --format gives something else"),
-        (["--lines", 2], "--interactive: many texts, but constraints are on one whole text; leave one out"),
         (
             ["--length", 0],
             "--length 0: text streams without end; tunes, searches, turns and receipts need a length",

@@ -229,8 +229,13 @@ def test_output_goes_to_a_file_and_its_suffix_picks_the_form(speller, sample, tm
             "--best-of: compares what is drawn, and --beam draws nothing; leave one out",
         ),
         (
-            ["--length", "0", "--json"],
+            ["--length", "0", "--receipt", "r.json"],
             "--length 0: text streams without end; tunes, searches, turns and receipts need a length",
+        ),
+        (
+            ["--length", "0", "--json"],
+            "--length 0: a line of json is written where a text ends, and this model learned whole files, "
+            "which may never end; give --length or --stop",
         ),
         (["--batch-size", "0"], "--batch-size 0: at least 1"),
     ],
@@ -275,6 +280,19 @@ def test_without_a_length_samples_follow_until_the_reader_leaves(speller):
     with process.stderr:
         assert process.stderr.read() == b""
     assert process.wait() == 0
+
+
+def test_json_lines_follow_without_a_length_where_texts_end(speller, sample):
+    process = piped(speller("cab.", documents="lines"), "--seed", 1, "--length", 0, "--json")
+    lines = [json.loads(process.stdout.readline()) for _ in range(200)]
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
+    assert [line["sample"] for line in lines] == [*range(1, 201)]
+    assert {line["text"] for line in lines} == {"cab."}
+    stopped = [speller("cab."), "--seed", 1, "--length", 0, "-n", 2, "--json", "--stop", "b"]
+    assert [json.loads(line)["text"] for line in sample(*stopped)[1].splitlines()] == ["ca", "ca"]
 
 
 def test_a_number_of_samples_holds_without_a_length(speller, sample):
