@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.draw import FORBIDDEN, UNIT, ZERO, largest
+from seqgen.kernels.draw import FORBIDDEN, UNIT, ZERO, extremes
 from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled
 
@@ -109,7 +109,7 @@ def forbid(constraint: Any, place: Any, left: Any, marked: Any, scores: Any) -> 
 @compiled
 def _end_of_all(kinds: Any, marked: Any, scores: Any) -> Any:
     """Return the score of what is not marked, EOS included, taken together."""
-    top = largest(scores)
+    _, top = extremes(scores)
     units: Any = 0
     for v in range(len(scores)):
         weight = exp(scores[v] - top)

@@ -18,8 +18,11 @@ from seqgen.kernels.jit import compiled, float_bits, float_from_bits
 
 ZERO, ONE = np.float32(0), np.float32(1)
 UNIT = np.float32(2**40)  # in which weights, at most 1, are counted
+HALF_BITS = 20
+HALF_UNIT = np.float32(2**HALF_BITS)
+BLOCK = 1024  # weights that are counted together; the halves of their units fit in 31 bits
 NO_BITS, ONE_BITS = np.int32(0), np.int32(0x3F800000)  # of the float32 values 0 and 1
-LEAST = np.int32(-(2**31))
+LEAST, MOST = np.int32(-(2**31)), np.int32(2**31 - 1)
 FORBIDDEN = np.float32(-np.inf)
 ALIKE = np.zeros(0, np.float32)
 BROKEN = -2  # drawn in place of a token when the logits are not numbers
@@ -74,14 +77,12 @@ def log_sum(logits: Any, weights: Any) -> Any:
         logits: What the network gives, (V,).
         weights: Room for V float32 values.
     """
-    top = largest(logits)
-    numbers = 0
-    for i in range(len(logits)):
-        numbers += logits[i] <= top
-        weights[i] = exp(logits[i] - top)
-    if numbers < len(logits) or np.isinf(top):
+    least, top = extremes(logits)
+    if np.isnan(least) or not np.isfinite(top):
         return np.nan
-    return top + np.log(_units_from(weights, weights, ZERO) / UNIT)
+    for i in range(len(logits)):
+        weights[i] = exp(logits[i] - top)
+    return top + np.log(units(weights) / UNIT)
 
 
 @compiled
@@ -147,13 +148,17 @@ def draw_token(scores: Any, rule: Any, step: Any, uniform: Any) -> Any:
 
 
 @compiled
-def largest(values: Any) -> Any:
-    """Return the largest value, comparing as integers, which unlike floats may be compared in any order."""
-    top = LEAST
+def extremes(values: Any) -> Any:
+    """Return the least and the largest value; one of them is NaN if any is.
+
+    Compared are integers, which unlike floats may be compared in any order.
+    """
+    least, top = MOST, LEAST
     for i in range(len(values)):
         rank = _in_order(float_bits(values[i]))
+        least = rank if rank < least else least
         top = rank if rank > top else top
-    return float_from_bits(_in_order(top))
+    return float_from_bits(_in_order(least)), float_from_bits(_in_order(top))
 
 
 @compiled
@@ -176,7 +181,7 @@ def _likeliest(scores: Any) -> Any:
 def _weigh(weights: Any, temperature: Any, rule: Any) -> None:
     """Turn scores into e**(score / temperature), relative to the largest, and 0 where filtered out."""
     sharpness = np.float32(1.0 / temperature)
-    top = largest(weights)
+    _, top = extremes(weights)
     if len(rule.relative):
         for i in range(len(weights)):
             weights[i] = exp((weights[i] - top) * (sharpness * rule.relative[i]))
@@ -197,7 +202,7 @@ def _weigh(weights: Any, temperature: Any, rule: Any) -> None:
 @compiled
 def _typicality(weights: Any) -> Any:
     """Return e**-|surprisal - entropy| of each weight, and 0 where that is never drawn, (V,)."""
-    total = _units_from(weights, weights, ZERO) / UNIT
+    total = units(weights) / UNIT
     entropy = 0.0
     for i in range(len(weights)):
         if weights[i] * UNIT >= ONE:
@@ -234,7 +239,7 @@ def _top_k_threshold(weights: Any, top_k: Any) -> Any:
 @compiled
 def _share_threshold(ranks: Any, weights: Any, share: Any) -> Any:
     """Return the largest threshold on the ranks whose survivors hold at least a share of all weight."""
-    needed = share * _units_from(weights, weights, ZERO)
+    needed = share * units(weights)
     low, high = NO_BITS, ONE_BITS
     while low < high:
         middle = np.int32(low + (high - low + 1) // 2)
@@ -264,22 +269,53 @@ def _narrow(weights: Any, low: Any, middle: Any, high: Any, enough: Any) -> Any:
 @compiled
 def _units_from(ranks: Any, weights: Any, threshold: Any) -> Any:
     """Count the units of all weights whose ranks reach a threshold."""
-    units: Any = 0
+    total: Any = 0
+    for first in range(0, len(weights), BLOCK):
+        stop = min(first + BLOCK, len(weights))
+        total += _units_of_block(ranks[first:stop], weights[first:stop], threshold)
+    return total
+
+
+@compiled
+def _units_of_block(ranks: Any, weights: Any, threshold: Any) -> Any:
+    """Count the same of at most BLOCK weights; vectors hold twice as many halves as units."""
+    high, low = np.int32(0), np.int32(0)
     for i in range(len(weights)):
-        units += np.int64((weights[i] if ranks[i] >= threshold else ZERO) * UNIT)
-    return units
+        halves = (weights[i] if ranks[i] >= threshold else ZERO) * HALF_UNIT
+        whole = np.int32(halves)
+        high = np.int32(high + whole)
+        low = np.int32(low + np.int32((halves - np.float32(whole)) * HALF_UNIT))
+    return (np.int64(high) << HALF_BITS) + np.int64(low)
+
+
+@compiled
+def units(weights: Any) -> Any:
+    """Count the units of all weights."""
+    return _units_from(weights, weights, ZERO)
 
 
 @compiled
 def _invert(weights: Any, uniform: Any) -> Any:
     """Return the first token at which the running sum of the weights exceeds `uniform` of their total."""
-    target = np.int64(uniform * _units_from(weights, weights, ZERO))
-    passed: Any = 0
-    for i in range(len(weights)):
-        passed += np.int64(weights[i] * UNIT)
-        if passed > target:
-            return i
+    left = np.int64(uniform * units(weights))
+    for first in range(0, len(weights), BLOCK):
+        block = weights[first : min(first + BLOCK, len(weights))]
+        in_block = _units_of_block(block, block, ZERO)
+        if in_block > left:
+            return first + _place(block, left)
+        left -= in_block
     return _last(weights)
+
+
+@compiled
+def _place(weights: Any, target: Any) -> Any:
+    """Return the first place at which the running sum of the weights exceeds a target; there is one."""
+    place = 0
+    passed = np.int64(weights[0] * UNIT)
+    while passed <= target:
+        place += 1
+        passed += np.int64(weights[place] * UNIT)
+    return place
 
 
 @compiled

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from seqgen.kernels.decode import Decoder
-from seqgen.kernels.draw import DrawRule
+from seqgen.kernels.draw import BLOCK, DrawRule, units
+from seqgen.kernels.philox import uniforms
 from seqgen.sampling.automata import make_automaton
-from seqgen.sampling.filters import probabilities
+from seqgen.sampling.filters import draw, probabilities
 from tests.kernels.plain_decode import fixed_distribution
 
 DRAWS = 1_000_000
@@ -95,6 +96,24 @@ def test_frequencies_over_the_steps_of_one_sequence_match_the_distribution():
     decoder = Decoder(fixed_distribution(logits), cell="rnn")
     tokens, _ = decoder.draw(decoder.start([0]), rule(17, ()), DRAWS)
     assert_counts_match(np.bincount(tokens[0], minlength=17), expected_shares(logits))
+
+
+@pytest.mark.parametrize("filters", [{}, {"top_k": 40, "top_p": 0.9}, {"min_p": 0.01}], ids=str)
+def test_draws_from_a_vocabulary_of_several_blocks_are_those_of_the_definition(filters):
+    logits = np.random.default_rng(1).normal(0, 1.2, 2 * BLOCK + 300).astype(np.float32)
+    decoder, steps = Decoder(fixed_distribution(logits), cell="rnn"), 300
+    tokens, _ = decoder.draw(decoder.start([4]), rule(len(logits), (), **filters), steps)
+    shares = expected_shares(logits, **filters)
+    expected = [draw(shares, number) for number in uniforms(3, 4, np.arange(steps))]
+    assert tokens[0].tolist() == expected
+    assert filters or len(set(np.array(expected) // BLOCK)) == 3
+
+
+def test_units_are_counted_exactly():
+    weights = np.exp(-np.random.default_rng(1).uniform(0, 40, 2 * BLOCK + 300)).astype(np.float32)
+    weights[[1, 3, 5]] = 0.0, 1.0, 2.0**-40
+    assert units(weights) == np.floor(weights.astype(np.float64) * 2**40).sum()
+    assert units(np.ones(BLOCK, np.float32)) == BLOCK * 2**40
 
 
 def kept_tokens(logits, **filters):
