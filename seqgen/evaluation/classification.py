@@ -19,6 +19,7 @@ from seqgen.data.buckets import bucketed_batches, padded
 from seqgen.data.examples import Part
 from seqgen.data.tokenizers import Ids
 from seqgen.networks.classifier import Classifier
+from seqgen.networks.weights import with_weights
 from seqgen.runtime import choose_device
 
 TEXTS_AT_ONCE = 256
@@ -185,8 +186,4 @@ def restore_classifier(artifact: Artifact, device: str = "auto") -> Classifier:
     """Load an artifact's weights into its network, in evaluation mode."""
     config = artifact.config
     model = Classifier(config.model, config.classify, len(artifact.tokenizer.tokens))
-    weights = artifact.weights()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(weights[name]))
-    return model.to(choose_device(device)).eval()
+    return with_weights(model, artifact.weights()).to(choose_device(device))

@@ -16,6 +16,7 @@ from torch import Tensor
 from seqgen.artifacts import Artifact
 from seqgen.data.batches import IGNORED, Batch, Integers, Segment, evaluation_batches, segments
 from seqgen.networks.tasks import LanguageModel
+from seqgen.networks.weights import with_weights
 from seqgen.runtime import choose_device
 
 MAX_ROWS = 256
@@ -47,11 +48,7 @@ def restore_model(artifact: Artifact, device: str = "auto") -> LanguageModel:
         device: As in `--device`.
     """
     model = LanguageModel(artifact.config.model, len(artifact.tokenizer.tokens))
-    weights = artifact.weights()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(weights[name]))
-    return model.to(choose_device(device)).eval()
+    return with_weights(model, artifact.weights()).to(choose_device(device))
 
 
 def units_of(counts: Mapping[str, int]) -> dict[str, int]:

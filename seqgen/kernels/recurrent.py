@@ -64,6 +64,11 @@ def choose_implementation(device: torch.device, precision: torch.dtype) -> Imple
     return Implementation.AMX if why_no_tiles() is None else Implementation.BFLOAT16
 
 
+def is_lone_step(steps: int, precision: torch.dtype) -> bool:
+    """Return whether there is one step to take, as in sampling, for which loops over time gain nothing."""
+    return steps == 1 and precision == torch.float32 and not torch.is_grad_enabled()
+
+
 def recurrent_layer(
     cell: str,
     inputs: Tensor,
@@ -187,7 +192,8 @@ def recurrent_stack(
     input_mask, *masks = dropout.masks(seed, len(layers))
     embedding, recurrent = dropout.of_weights(embedding, [weights[1] for weights in layers], seed)
     layers = [(w_ih, w_hh, *biases) for (w_ih, _, *biases), w_hh in zip(layers, recurrent, strict=True)]
-    if choose_implementation(embedding.device, precision) is Implementation.TORCH:
+    implementation = choose_implementation(embedding.device, precision)
+    if implementation is Implementation.TORCH or is_lone_step(len(token_ids), precision):
         features = drop(functional.embedding(token_ids, embedding), input_mask)  # (T, B) -> (T, B, E)
         return _reference_stack(cell, features, layers, state, resets, masks, precision)
     from seqgen.kernels.stack import fused_stack

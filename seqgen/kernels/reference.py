@@ -1,9 +1,11 @@
 """Recurrent layers by torch's own LSTM, GRU and RNN: on any device, with cuDNN on CUDA, and without numba.
 
-Rows are cut at resets into segments that start from zero state and run side by side as a packed sequence.
+Rows are cut at resets into segments that start from zero state and run side by side as a packed sequence. A
+single step has nothing to cut, and is taken by torch's cells.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence, pad_packed_sequenc
 
 State = tuple[Tensor, ...]
 
+_CELLS: dict[str, Callable[..., Any]] = {
+    "lstm": torch.lstm_cell,
+    "gru": torch.gru_cell,
+    "rnn": torch.rnn_tanh_cell,
+}
 _FUNCTIONS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "lstm": torch.lstm,
     "gru": torch.gru,
@@ -37,11 +44,24 @@ def recurrent_layer_reference(
     weights = [weight.to(precision) for weight in (weight_ih, weight_hh, bias_ih, bias_hh)]
     start = tuple(part.to(precision) for part in state)
     inputs = inputs.to(precision)
+    if len(inputs) == 1:
+        after = _step(cell, inputs[0], start, resets, weights)
+        return after[0].unsqueeze(0).float(), tuple(part.float() for part in after)
     if resets is None or not bool(resets.any()):
         outputs, *last = _run(cell, inputs, start, weights)
     else:
         outputs, *last = _run_segments(cell, inputs, start, resets, weights)
     return outputs.float(), tuple(part.float() for part in last)
+
+
+def _step(
+    cell: str, inputs: Tensor, state: State, resets: Tensor | None, weights: list[Tensor]
+) -> tuple[Tensor, ...]:
+    """Take one step with inputs (B, E); returns the new state."""
+    if resets is not None:
+        state = tuple(part.masked_fill(resets[0].unsqueeze(1), 0.0) for part in state)
+    after = _CELLS[cell](inputs, state if cell == "lstm" else state[0], *weights)
+    return after if cell == "lstm" else (after,)
 
 
 def _run(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.kernels.recurrent import HAS_NUMBA
+from seqgen.kernels.recurrent import HAS_NUMBA, is_lone_step
 from seqgen.kernels.workspace import Workspace
 
 State = tuple[Tensor, ...]
@@ -69,7 +69,7 @@ def stepped_layer(
     Returns:
         The outputs (T, B, H) and the last state.
     """
-    if inputs.device.type != "cpu" or not HAS_NUMBA:
+    if inputs.device.type != "cpu" or not HAS_NUMBA or is_lone_step(len(inputs), precision):
         return stepped_layer_reference(cell, inputs, state, resets, weights, precision=precision)
     from seqgen.kernels.stepped_fused import fused_stepped_layer
 

@@ -6,6 +6,7 @@ A task builds one with `make_head` and never asks which it is.
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,10 @@ class Head(nn.Module):
 
     def losses(self, features: Tensor, targets: Tensor, *, precision: torch.dtype) -> Tensor:
         """Return the cross-entropy of each target in nats, (...), 0 where IGNORED; not differentiable."""
+        raise NotImplementedError
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return what the softmax over all tokens makes probabilities of, (..., V), in float32."""
         raise NotImplementedError
 
 
@@ -110,6 +115,10 @@ class FullSoftmax(Head):
             workspace=self._workspace,
         )
 
+    def logits(self, features: Tensor) -> Tensor:
+        """See `Head`."""
+        return functional.linear(features.float(), self.weight, self.bias)
+
 
 class Tail(nn.Module):
     """The softmax within one cluster of rare tokens, over features that are made smaller first."""
@@ -123,6 +132,10 @@ class Tail(nn.Module):
     def project(self, features: Tensor, precision: torch.dtype) -> Tensor:
         """Make features smaller, (R, H) -> (R, size)."""
         return functional.linear(features.to(precision), self.projection.to(precision))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits of the cluster's tokens."""
+        return self.softmax.logits(self.project(features, torch.float32))
 
 
 class AdaptiveSoftmax(Head):
@@ -186,6 +199,16 @@ class AdaptiveSoftmax(Head):
                 part = tail.project(rows_of_features[rows], precision)
             losses[rows] += tail.softmax.losses(part, goals, precision=precision)
         return losses.view(targets.shape)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """See `Head`; the tokens of a cluster share its logit out among them."""
+        short = self.short.logits(features)
+        parts = [short[..., : self.cutoffs[0]]]
+        for number, tail in enumerate(self.tails):
+            within = cast(Tail, tail).logits(features)
+            cluster = short[..., self.cutoffs[0] + number, None]
+            parts.append(cluster + within.log_softmax(dim=-1))
+        return torch.cat(parts, dim=-1)  # -> (..., V)
 
     def _assign(self, targets: Tensor) -> tuple[Tensor, Iterator[tuple[Tail, Tensor, Tensor]]]:
         """Return the targets of the first softmax, and of each tail its rows and their targets."""

@@ -70,6 +70,10 @@ class LanguageModel(nn.Module):
         """Return the mean cross-entropy in nats over the targets that are not IGNORED; see `Head`."""
         return self.head.mean_loss(features, targets, smoothing=smoothing, spread=spread, precision=precision)
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Return what the softmax over all tokens makes probabilities of, (T, B, H) -> (T, B, V)."""
+        return self.head.logits(features)
+
     def parameter_count(self) -> int:
         """Count the trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -14,6 +14,7 @@ from seqgen.data.pairs import aligned, decode_sentence, encode_sentence, lengths
 from seqgen.data.tokenizers import Tokenizer, prepare
 from seqgen.data.words import cut_words
 from seqgen.networks.translation import TranslationModel
+from seqgen.networks.weights import with_weights
 from seqgen.runtime import choose_device
 from seqgen.sampling.beams import END, Found, beam_search
 
@@ -84,11 +85,7 @@ def restore_translator(artifact: Artifact, device: str = "auto") -> TranslationM
     config = artifact.config
     sizes = len(artifact.tokenizer.tokens), len(artifact.target_tokenizer.tokens)
     model = TranslationModel(config.model, config.translate, *sizes)
-    weights = artifact.weights()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(weights[name]))
-    return model.to(choose_device(device)).eval()
+    return with_weights(model, artifact.weights()).to(choose_device(device))
 
 
 class Translator:

@@ -67,6 +67,21 @@ def test_state_carried_over_a_cut_equals_one_long_run(cell):
     assert all(torch.equal(*pair) for pair in zip(last, end, strict=True))
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_steps_taken_alone_equal_one_long_run(cell):
+    tokens, embedding, layers, state, resets = random_stack(cell, steps=9)
+    with torch.no_grad():
+        whole, last = recurrent_stack(cell, tokens, embedding, layers, state, resets)
+        features = []
+        for now in range(9):
+            step = slice(now, now + 1)
+            found, state = recurrent_stack(cell, tokens[step], embedding, layers, state, resets[step])
+            features.append(found)
+    assert relative_error(torch.cat(features), whole) < 1e-5
+    for layer, expected in zip(state, last, strict=True):
+        assert max(relative_error(*pair) for pair in zip(layer, expected, strict=True)) < 1e-5
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("cell", CELLS)
 def test_state_of_a_stack_survives_that_memory_is_used_again(cell, precision):

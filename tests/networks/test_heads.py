@@ -159,6 +159,19 @@ def test_the_sampler_draws_from_the_distribution_that_is_trained(options):
     torch.testing.assert_close(trained.sum(), torch.tensor(1.0))
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"tied": True}, {"softmax": "adaptive", "cutoffs": CUTOFFS}], ids=str
+)
+def test_logits_make_the_probabilities_that_are_trained(options):
+    torch.manual_seed(2)
+    net = LanguageModel(ModelConfig(embedding_size=16, hidden_size=16, **options), V)
+    features, targets = torch.randn(3, 5, 16), torch.randint(V, (3, 5))
+    logits = net.logits(features)
+    assert logits.shape == (3, 5, V)
+    found = -logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+    torch.testing.assert_close(found, net.losses(features, targets), rtol=1e-5, atol=1e-5)
+
+
 def test_a_shared_matrix_is_stored_once_and_learns_from_both_its_uses():
     net = LanguageModel(ModelConfig(embedding_size=16, hidden_size=24, tied=True), V)
     names = [name for name, _ in net.named_parameters()]
