@@ -22,19 +22,33 @@ def cache_dir(*parts: str) -> Path:
 
 
 def choose_device(wanted: str) -> str:
-    """Return the torch device to train on: `auto` takes a GPU where there is one.
+    """Return the torch device to compute on: `auto` takes a GPU where there is one.
 
     Raises:
-        ConfigError: If a device is asked for by name and this machine has none.
+        ConfigError: If there is no such device, at all or on this machine.
     """
     import torch
 
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return next(name for name, there in present.items() if there)
+    if wanted not in present:
+        raise ConfigError(f"--device {wanted}: unknown; use auto, cpu, cuda or mps")
     if not present[wanted]:
         raise ConfigError(f"--device {wanted}: not found on this machine; use --device auto or cpu")
     return wanted
+
+
+def describe_device(device: str) -> dict[str, str]:
+    """Return what of a torch device can decide the last bits of a product."""
+    import torch
+
+    cuda = torch.version.cuda
+    named = {
+        "cpu": lambda: f"cpu, {torch.get_num_threads()} threads",
+        "cuda": lambda: f"{torch.cuda.get_device_name()}, CUDA {cuda}",
+    }
+    return {"torch": torch.__version__, "device": named.get(device, lambda: device)()}
 
 
 def prepare_torch(seed: int) -> None:

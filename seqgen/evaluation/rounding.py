@@ -90,10 +90,10 @@ def rounding_cost(
 def _log_probabilities(decoder: Decoder, text: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the log-probability of every token after those before it, (T, B) -> (T, B, V)."""
     state = decoder.start(range(text.shape[1]))
-    state.token[1:] = text[-1, :-1]  # each stretch goes on where the one before ends
+    state.draws.token[1:] = text[-1, :-1]  # each stretch goes on where the one before ends
     rows = []
     for column in text:
         logits = decoder.logits(state).astype(np.float64)
         rows.append(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
-        state.token[:] = column
+        state.draws.token[:] = column
     return np.array(rows)

@@ -62,8 +62,7 @@ FREE = Constraint(
 )
 
 
-@compiled
-def kind_room(constraint: Any) -> Any:
+def kind_room(constraint: Constraint) -> NDArray[np.bool_]:
     """Return room to mark the kinds of tokens, none of them marked."""
     return np.zeros(constraint.kinds.max() + 1 if constraint.kinds.size else 0, np.bool_)
 

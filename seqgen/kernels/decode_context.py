@@ -18,25 +18,26 @@ _within = partial(compiled, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 def step_with_context(options: Any, network: Any, state: Any) -> None:
     """Feed each live row's recent tokens and its pending one through the layers."""
-    for row in range(len(state.live)):
-        if state.live[row]:
+    live = state.draws.live
+    for row in range(len(live)):
+        if live[row]:
             _read_context(options.places, network, state, row)
             _squash(state.from_input[row], network.input_bias[0], state.hidden[0, row])
     for layer in range(1, state.hidden.shape[0]):
-        for row in range(len(state.live)):
+        for row in range(len(live)):
             state.from_input[row, :] = ZERO
         below = state.hidden[layer - 1]
         digits, sums = state.digits[0], state.from_input
-        multiply(below, network.inputs, layer - 1, digits, state.live, sums, state.crew)
-        for row in range(len(state.live)):
-            if state.live[row]:
+        multiply(below, network.inputs, layer - 1, digits, live, sums, state.crew)
+        for row in range(len(live)):
+            if live[row]:
                 _squash(state.from_input[row], network.input_bias[layer], state.hidden[layer, row])
 
 
 @_within
 def _read_context(places: Any, network: Any, state: Any, row: Any) -> None:
     """Add up what a row's tokens contribute to layer 0, each at its place, and move them on by one place."""
-    token, recent, sums = state.token[row], state.recent[row], state.from_input[row]
+    token, recent, sums = state.draws.token[row], state.recent[row], state.from_input[row]
     if token == EOS:
         recent[:] = NOTHING
     sums[:] = ZERO

@@ -81,9 +81,9 @@ def _factor(batch: int, size: int) -> Factor:
 
 def step_with_options(options: Any, network: Any, state: Any) -> None:
     """Feed each live row's pending token through the layers."""
-    live, room, rounds, crew = state.live, state.room, options.rounds, state.crew
+    live, room, rounds, crew = state.draws.live, state.room, options.rounds, state.crew
     for row in range(len(live)):
-        if live[row] and state.token[row] == EOS:
+        if live[row] and state.draws.token[row] == EOS:
             forget(state, row)
     for layer in range(state.hidden.shape[0]):
         _copy_rows(state.hidden[layer], room.hidden.values, live)
@@ -92,7 +92,7 @@ def step_with_options(options: Any, network: Any, state: Any) -> None:
             _mogrify(rounds, layer - 1, options.inputs, options.states, room.below, room, live, crew)
             _write_product(room.below, network.inputs, layer - 1, live, state.from_input, crew)
         elif rounds:
-            _embed(network, state.token, room.embedding.values, live)
+            _embed(network, state.draws.token, room.embedding.values, live)
             gating, states = options.first_inputs, options.first_states
             _mogrify(rounds, layer, gating, states, room.embedding, room, live, crew)
             _write_product(room.embedding, network.first, layer, live, state.from_input, crew)
@@ -129,9 +129,10 @@ def _embed(network: Any, tokens: Any, vectors: Any, live: Any) -> None:
 @_within
 def _recall(options: Any, network: Any, state: Any, layer: Any) -> None:
     """Write what tokens contribute to layer 0 where no state gates it: computed once, then remembered."""
-    for row in range(len(state.live)):
-        if state.live[row]:
-            token = state.token[row]
+    draws = state.draws
+    for row in range(len(draws.live)):
+        if draws.live[row]:
+            token = draws.token[row]
             if not state.known[token]:
                 share = state.table[token : token + 1]
                 vector = network.embedding[token : token + 1]

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from seqgen.data.tokenizers import EOS_ID
 from seqgen.errors import ConfigError
-from seqgen.kernels.decode import DecodeState
 from seqgen.sampling.automata import Limits
 from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import Event, Teller
@@ -183,7 +182,7 @@ class _Search:
         """Return the best hypotheses, the best first."""
         for step in range(self._config.length):
             self._mark_live()
-            if not self._state.live.any():
+            if not self._state.draws.live.any():
                 break
             self._step(self._config.length - step - 1)
         penalty = self._beam.length_penalty
@@ -196,11 +195,11 @@ class _Search:
         return sorted(found.values(), key=lambda hypothesis: -hypothesis.rank(penalty))
 
     def _mark_live(self) -> None:
-        self._state.live[:] = False
+        self._state.draws.live[:] = False
         for group in self._groups:
             if self._is_decided(group):
                 group.live = []
-            self._state.live[group.first : group.first + len(group.live)] = True
+            self._state.draws.live[group.first : group.first + len(group.live)] = True
 
     def _is_decided(self, group: _Group) -> bool:
         """Tell whether no hypothesis that goes on can still be among the wanted ones.
@@ -242,7 +241,7 @@ class _Search:
                 parents[group.first + len(group.live)] = group.first + row
                 tokens[group.first + len(group.live)] = token
                 group.live.append(one)
-        _follow(self._state, parents, tokens)
+        self._sampler.decoder.follow(self._state, parents, tokens)
 
     def _gains(self, hypothesis: Hypothesis, gains: Scores, left: int) -> Scores:
         """Return what each token would add to the score, from log-probabilities that are changed, (V,)."""
@@ -297,11 +296,3 @@ def _best(scores: Scores, count: int) -> list[tuple[int, int]]:
     places = np.flatnonzero((flat >= threshold) & (flat > -np.inf))
     order = places[np.argsort(-flat[places], kind="stable")][:count]
     return [divmod(int(place), scores.shape[1]) for place in order]
-
-
-def _follow(state: DecodeState, parents: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
-    """Let each place go on from another one's state with a pending token, both (B,)."""
-    state.hidden[:] = state.hidden[:, parents]
-    state.memory[:] = state.memory[:, parents]
-    state.recent[:] = state.recent[parents]
-    state.token[:] = tokens

@@ -1,8 +1,9 @@
-"""Samples from a model, token by token: the loop around the compiled sampler.
+"""Samples from a model, token by token: the loop around the decoders of `seqgen.sampling.decoding`.
 
 Tokens are drawn in chunks that begin with a single token, so that the first one shows at once, and grow. All
 sequences of a batch advance together and are told apart by their numbers; a sequence is the same at any batch
-size, chunk size and number of threads, because nothing in it depends on the others.
+size, chunk size and number of threads, because nothing in it depends on the others. With torch that holds for
+the draws alone: the last bits of its products may depend on how many rows are multiplied at once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,16 +19,16 @@ from seqgen.artifacts import Artifact
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder, Tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels.constraint import FREE, Constraint
-from seqgen.kernels.decode import NO_PAST, Decoder, DecodeState
+from seqgen.kernels.decode import NO_PAST
 from seqgen.kernels.draw import ALIKE, DrawRule
 from seqgen.runtime import cpu_count
 from seqgen.sampling.automata import Limits
+from seqgen.sampling.decoding import SequenceDecoder, State, load_decoder
 from seqgen.sampling.events import Event, Teller
 from seqgen.sampling.kinds import relative_sharpness
 from seqgen.sampling.lookups import NO_LOOKUPS, Lookups
 
 LARGEST_CHUNK = 64
-BATCH_SIZE = 64
 MAX_SEED = 2**64 - 1
 MAX_PENALTY = 100
 NO_LIMIT = 2**62  # tokens
@@ -119,31 +120,23 @@ def _require(holds: bool, message: str) -> None:
 class Sampler:
     """A model ready to be sampled from."""
 
-    def __init__(self, artifact: Artifact, *, exact: bool = False) -> None:
+    def __init__(self, artifact: Artifact, *, exact: bool = False, device: str | None = None) -> None:
         """Load weights and tokenizer.
 
         Args:
             artifact: The model.
             exact: Compute with float32 weights, as trained, instead of weights rounded to int8.
+            device: Compute with torch, on this device and with float32 weights; None takes compiled code.
 
         Raises:
             ArtifactError: If the weights are not finite, or do not fit the configuration or the vocabulary.
         """
         self.tokenizer: Tokenizer = artifact.tokenizer
         self._path = artifact.path
-        try:
-            model = artifact.config.model
-            self._decoder = Decoder(artifact.weights(), cell=model.cell, exact=exact, context=model.context)
-        except (KeyError, ValueError) as error:
-            raise ArtifactError(f"{artifact.path}: weights that do not fit: {error}; train again") from error
-        if self._decoder.vocab != len(self.tokenizer.tokens):
-            raise ArtifactError(
-                f"{artifact.path}: weights for {self._decoder.vocab} tokens, but a vocabulary of "
-                f"{len(self.tokenizer.tokens)}; train again"
-            )
+        self._decoder = load_decoder(artifact, exact=exact, device=device)
 
     @property
-    def decoder(self) -> Decoder:
+    def decoder(self) -> SequenceDecoder:
         """The network, for a search that draws nothing."""
         return self._decoder
 
@@ -158,7 +151,7 @@ class Sampler:
         prompt: Sequence[int] | NDArray[np.integer] = (),
         constraint: Limits | None = None,
         lookups: Lookups = NO_LOOKUPS,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         threads: int | None = None,
     ) -> Iterator[Event]:
         """Draw sequences, yielding every token as it becomes certain; see `in_order` for one after another.
@@ -168,7 +161,7 @@ class Sampler:
             prompt: Token ids that every sequence goes on from; they are not yielded.
             constraint: What may be drawn after the prompt; see `Limits`.
             lookups: What is looked up in a corpus, of the same vocabulary.
-            batch_size: How many sequences advance together; never changes a result.
+            batch_size: How many sequences advance together; as many as suit the decoder if not given.
             threads: How many threads share them, or the products of one; all cores if not given.
 
         Raises:
@@ -179,6 +172,7 @@ class Sampler:
         self.check(config, constraint)
         limits = FREE if constraint is None else constraint.tables(config.limit)
         numbers = range(NO_LIMIT if config.count is None else config.count)
+        batch_size = batch_size or self._decoder.batch_size
         batch_size = batch_size if config.length else 1  # what comes next would have to be held back for ever
         for first in range(0, len(numbers), batch_size):
             batch = list(numbers[first : first + batch_size])
@@ -231,7 +225,7 @@ class Sampler:
             logits = self._decoder.logits(state).astype(np.float64)
             logits -= logits.max(axis=1, keepdims=True)
             found[:, step] = logits[np.arange(len(rows)), column] - np.log(np.exp(logits).sum(axis=1))
-            state.token[:] = column
+            state.draws.token[:] = column
         return [values[: len(row)] for values, row in zip(found, rows, strict=True)]
 
     def _batch(
@@ -244,7 +238,7 @@ class Sampler:
         threads: int,
     ) -> Iterator[Event]:
         sequences = [Teller(number, self.stream(prompt), config.stop) for number in numbers]
-        shares, helpers = divide(self._decoder, len(numbers), threads)
+        shares, helpers = self._decoder.divide(len(numbers), threads)
         states = [
             self._decoder.start(numbers[part::shares], prompt, copying=lookups.copying, mixing=lookups.mixing)
             for part in range(shares)
@@ -254,7 +248,7 @@ class Sampler:
         ]
         rule, left, chunk = self._rule(config), config.limit, 1
         with ThreadPoolExecutor(shares) as pool:
-            while left and any(part.state.live.any() for part in parts):
+            while left and any(part.state.draws.live.any() for part in parts):
                 steps = min(chunk, left)
                 drawings = self._draw(pool, parts, rule, limits, lookups, steps)
                 for part, drawn in zip(parts, drawings, strict=True):
@@ -326,20 +320,11 @@ class Sampler:
         return stream
 
 
-def divide(decoder: Decoder, sequences: int, threads: int) -> tuple[int, int]:
-    """Return in how many parts a batch is drawn at the same time, and how many threads share each of them.
-
-    Threads that have sequences of their own never wait for each other, so only fewer sequences are shared.
-    """
-    together = decoder.threads_that_pay(threads)
-    return (1, together) if sequences < threads and together > 1 else (min(threads, sequences), 1)
-
-
 @dataclass
 class _Part:
     """The sequences that one loop draws, the tokens before, and how many threads share its products."""
 
-    state: DecodeState
+    state: State
     sequences: list[Teller]
     past: NDArray[np.int64]
     threads: int
@@ -353,4 +338,4 @@ class _Part:
     def take(self, tokens: NDArray[np.int64], logprobs: NDArray[np.float64]) -> Iterator[Event]:
         for row, sequence in enumerate(self.sequences):
             yield from sequence.take(tokens[row].tolist(), logprobs[row].tolist())
-            self.state.live[row] &= not sequence.ended
+            self.state.draws.live[row] &= not sequence.ended

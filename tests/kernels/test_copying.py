@@ -3,7 +3,8 @@ import pytest
 
 from seqgen.data.suffixes import sort_suffixes
 from seqgen.kernels.copying import STUCK, CopyLimit, read_only
-from seqgen.kernels.decode import ENDED, Decoder
+from seqgen.kernels.decode import Decoder
+from seqgen.kernels.draw_rows import ENDED
 from tests.data.plain_suffixes import longest_match
 from tests.kernels.plain_decode import fixed_distribution, plain_sample, random_weights
 from tests.kernels.test_decode import in_two_parts, never, rule
@@ -94,7 +95,7 @@ def test_a_sequence_is_stuck_where_nothing_is_left():
     assert tokens[:, 1:].tolist() == [[STUCK, ENDED, ENDED]] * 3
     assert set(tokens[:, 0]) <= {1, 2}
     assert logprobs[:, 1:].tolist() == [[0.0] * 3] * 3
-    assert not state.live.any()
+    assert not state.draws.live.any()
 
 
 def test_chunks_and_batches_never_change_a_sequence():

@@ -64,7 +64,7 @@ def test_helpers_end_with_sequences_that_do():
     decoder = Decoder(random_weights("lstm"), cell="lstm")
     state = decoder.start(range(4))
     tokens, _ = decoder.draw(state, rule(), 300, threads=2)
-    assert not state.live.any()
+    assert not state.draws.live.any()
     assert tokens.tolist() == decoder.draw(decoder.start(range(4)), rule(), 300)[0].tolist()
 
 

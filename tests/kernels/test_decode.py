@@ -4,8 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from seqgen.kernels.decode import ENDED, Decoder
+from seqgen.kernels.decode import Decoder
 from seqgen.kernels.draw import DrawRule
+from seqgen.kernels.draw_rows import ENDED
 from seqgen.sampling.automata import make_automaton
 from tests.kernels.plain_decode import PlainDecoder, plain_sample, random_weights
 
@@ -333,7 +334,7 @@ def test_a_sequence_ends_at_eos():
         end = row.tolist().index(0)
         assert (row[:end] > 0).all()
         assert (row[end + 1 :] == ENDED).all()
-    assert not state.live.any()
+    assert not state.draws.live.any()
 
 
 def test_a_forbidden_token_is_never_drawn_even_where_it_is_the_likeliest():

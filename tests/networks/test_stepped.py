@@ -53,7 +53,7 @@ def test_the_sampling_loop_gives_the_logits_of_the_network(cell, options):
     decoder = Decoder(weights_of(net), cell=cell)
     state = decoder.start(range(B))
     for t in range(T):
-        state.token[:] = inputs[t].numpy()
+        state.draws.token[:] = inputs[t].numpy()
         assert np.abs(decoder.logits(state) - expected[t].numpy()).max() < 1e-4
 
 

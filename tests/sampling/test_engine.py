@@ -7,7 +7,7 @@ from seqgen.data.tokenizers import byte_vocab, make_tokenizer
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.kernels import crew
 from seqgen.sampling.constraints import TextRules, constrain
-from seqgen.sampling.engine import SampleConfig, Sampler, divide
+from seqgen.sampling.engine import SampleConfig, Sampler
 from seqgen.sampling.events import Ended, collect, in_order
 from seqgen.sampling.stops import Drawn
 from tests.kernels.plain_decode import plain_sample
@@ -54,15 +54,15 @@ def test_helpers_never_change_a_sample(sampler, monkeypatch, count):
     settings = {"count": count, "length": 60, "seed": 3, "top_p": 0.9}
     expected = samples(sampler, threads=1, **settings)
     monkeypatch.setattr(crew, "BYTES_A_THREAD", 1)
-    assert divide(sampler.decoder, count, 4) == (1, 4)
+    assert sampler.decoder.divide(count, 4) == (1, 4)
     assert samples(sampler, threads=4, **settings) == expected
 
 
 def test_only_fewer_sequences_than_threads_share_their_products(sampler, monkeypatch):
-    assert divide(sampler.decoder, 1, 4) == (1, 1)
+    assert sampler.decoder.divide(1, 4) == (1, 1)
     monkeypatch.setattr(crew, "BYTES_A_THREAD", 1)
-    assert [divide(sampler.decoder, count, 4) for count in (3, 4, 9)] == [(1, 4), (4, 1), (4, 1)]
-    assert divide(sampler.decoder, 1, 1) == (1, 1)
+    assert [sampler.decoder.divide(count, 4) for count in (3, 4, 9)] == [(1, 4), (4, 1), (4, 1)]
+    assert sampler.decoder.divide(1, 1) == (1, 1)
 
 
 def test_rounded_weights_leave_a_confident_model_as_it_is(tmp_path):
