@@ -35,8 +35,9 @@ def make_receipt(
     from seqgen.sampling.receipts import Receipt, content_hash, machine_kind
 
     settings = {name: _plain(value) for name, value in given.items()}
-    # What was left to chance, to a file name or to this version is settled.
+    # What was left to chance, to a file name, to the machine or to this version is settled.
     settings |= {"seed": run.config.seed, "form": run.form, "length": run.config.length}
+    settings |= {"device": run.device, "batch_size": run.batch_size or run.sampler.decoder.batch_size}
     read = [value for name, value in given.items() if isinstance(value, Path) and name not in OUTPUTS]
     if run.artifact.tokenizer.modality == "music" and given["prompt"] not in (None, STDIN):
         read.append(Path(given["prompt"]))
@@ -47,7 +48,7 @@ def make_receipt(
             "path": str(run.artifact.path.resolve()),
             "content_hash": run.artifact.content_hash,
         },
-        machine=machine_kind(),
+        machine=machine_kind(run.device),
         settings=settings,
         files={str(path): content_hash(path) for path in read if path != run.artifact.path},
         stdin=stdin,

@@ -19,7 +19,6 @@ from seqgen.files import missing
 if TYPE_CHECKING:
     from seqgen.sampling.receipts import Receipt
 
-BATCH_SIZE = 64
 _OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="Write to this file.")
 
 
@@ -27,7 +26,7 @@ def replay(
     receipt: Annotated[Path, typer.Argument(help="What `seqgen sample --receipt` wrote.")],
     model: Annotated[Path | None, typer.Option(help="Where the model is now, if it was moved.")] = None,
     output: Annotated[Path | None, _OUTPUT] = None,
-    batch_size: BatchSize = BATCH_SIZE,
+    batch_size: BatchSize = None,
 ) -> None:
     """Make the samples of a receipt again, and check that they are the same.
 
@@ -42,13 +41,15 @@ def replay(
     path = Path(kept.model["path"]) if model is None else model
     _check_model(path, kept, receipt)
     check_files(kept)
+    _check_device(kept, receipt)
     settings = {
         **kept.settings,
         "model": path,
         "output": output,
         "receipt": None,
-        "batch_size": batch_size,
     }
+    if batch_size is not None:
+        settings["batch_size"] = batch_size
     with standard_input(kept.stdin):
         run = replace(plan_again(plan_samples, settings, source=receipt), name=kept.model["name"])
     if run.lookups.index_hash != kept.index_hash:
@@ -72,3 +73,17 @@ def _check_model(path: Path, kept: "Receipt", receipt: Path) -> None:
             f"{path}: another model (sha256 {found[:12]}) than the one of {receipt} ({expected[:12]}); "
             "give the model that made it with --model DIR"
         )
+
+
+def _check_device(kept: "Receipt", receipt: Path) -> None:
+    from seqgen.runtime import choose_device
+
+    if kept.device is None:
+        return
+    try:
+        choose_device(kept.device)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{receipt}: made with --device {kept.device}, which this machine does not have; "
+            "replay it where there is one"
+        ) from error

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 TEXT_LENGTH = 1000
 TUNE_LENGTH = 2000
-BATCH_SIZE = 64
 SEED_BITS = 32
 
 
@@ -114,7 +113,8 @@ def plan_samples(
     exact: Annotated[
         bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
     ] = False,
-    batch_size: options.BatchSize = BATCH_SIZE,
+    device: options.Device = None,
+    batch_size: options.BatchSize = None,
     receipt: options.Receipt = None,
     interactive: options.Interactive = False,
 ) -> Run:
@@ -130,6 +130,7 @@ def plan_samples(
     Example: seqgen sample models/fiddle --count 3 --seed 1 -o tunes.abc
     """
     from seqgen.artifacts import load_artifact, require_task
+    from seqgen.runtime import choose_device
     from seqgen.sampling.bias import token_bias
     from seqgen.sampling.constraints import TextRules, constrain
     from seqgen.sampling.engine import SampleConfig
@@ -150,7 +151,7 @@ def plan_samples(
     looks_up = max_copy is not None or mix_ngram is not None
     if search and looks_up:
         raise ConfigError("--beam: nothing is drawn; --max-copy and --mix-ngram are for what is")
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise ConfigError(f"--batch-size {batch_size}: at least 1")
     is_music = artifact.tokenizer.modality == "music"
     if not length and (is_music or search or best_of > 1 or interactive or receipt):
@@ -214,6 +215,7 @@ def plan_samples(
         beam=search,
         candidates=best_of,
         length_penalty=length_penalty,
+        device=None if device is None else choose_device(device),
         batch_size=batch_size,
         name=model.resolve().name,
     )

@@ -47,7 +47,13 @@ LengthPenalty = Annotated[
     float, typer.Option(help="Lets longer ones win: 0 compares whole log-probabilities, 1 nearly per token.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON lines; the same as --format json.")]
-BatchSize = Annotated[int, typer.Option(help="How many are drawn together; never changes a sample.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Compute with torch on auto, cpu, cuda or mps; otherwise compiled code, without torch."
+    ),
+]
+BatchSize = Annotated[int | None, typer.Option(help="How many are drawn together; 64, or 256 with --device.")]
 Receipt = Annotated[
     Path | None,
     typer.Option(

@@ -44,7 +44,8 @@ class Run:
         beam: How to search, if nothing is drawn.
         candidates: How many are drawn for each sample that is shown.
         length_penalty: By which candidates are compared.
-        batch_size: How many sequences advance together; never changes a sample.
+        device: Of torch, to compute with that; None takes compiled code.
+        batch_size: How many sequences advance together; None leaves it to the sampler.
         name: Of the model, in the titles of tunes.
         fillings: How many to draw for bars of a tune, of which what follows fits one best; 0 for none.
     """
@@ -59,7 +60,8 @@ class Run:
     beam: "BeamConfig | None"
     candidates: int
     length_penalty: float
-    batch_size: int
+    device: str | None
+    batch_size: int | None
     name: str
     fillings: int = 0
 
@@ -68,7 +70,7 @@ class Run:
         """The network, read once."""
         from seqgen.sampling.engine import Sampler
 
-        return Sampler(self.artifact, exact=self.exact)
+        return Sampler(self.artifact, exact=self.exact, device=self.device)
 
     @property
     def count(self) -> int | None:
@@ -76,7 +78,7 @@ class Run:
         return self.beam.n_best if self.beam else self.config.count
 
     def events(self, prompt: "Sequence[int] | NDArray[np.int64]", *, turn: int = 0) -> "Iterator[Event]":
-        """Yield the tokens and ends of the samples that are shown, in compiled code.
+        """Yield the tokens and ends of the samples that are shown.
 
         Args:
             prompt: Token ids to go on from.

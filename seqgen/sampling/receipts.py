@@ -2,7 +2,9 @@
 
 A receipt is one JSON file: the model by the hash of its content, every option, what was read besides
 (standard input, files), the kind of machine, and of each sample the sha256 of its bytes, its log-probability
-and how it ended. A sample is the same at any batch size and number of threads, so neither matters.
+and how it ended. A sample of compiled code is the same at any batch size and number of threads. What torch
+computes depends on both in its last bits: a receipt then names the device, and is made again at its own batch
+size.
 """
 
 import json
@@ -18,6 +20,7 @@ from typing import Any
 from seqgen import __version__
 from seqgen.errors import ArtifactError, ConfigError
 from seqgen.files import file_hash, replacing, unreadable
+from seqgen.runtime import describe_device
 from seqgen.sampling.parts import Part
 
 FORMAT = 1
@@ -72,9 +75,15 @@ class Receipt:
     samples: tuple[SampleRecord, ...]
     index_hash: str = ""
 
+    @property
+    def device(self) -> str | None:
+        """Of torch, if that computed them."""
+        device: str | None = self.settings.get("device")
+        return device
+
     def differences(self) -> str:
         """Say in what machine and seqgen differ from those that made the samples; empty if in nothing."""
-        now = {"seqgen": __version__, **machine_kind()}
+        now = {"seqgen": __version__, **machine_kind(self.device)}
         then = {"seqgen": self.seqgen, **self.machine}
         return ", ".join(
             f"{name} {then.get(name, 'unknown')} then and {now.get(name, 'unknown')} now"
@@ -83,11 +92,14 @@ class Receipt:
         )
 
 
-def machine_kind() -> dict[str, Any]:
+def machine_kind(device: str | None = None) -> dict[str, Any]:
     """Return what of a machine can decide the bytes of a sample.
 
     Products of int8 weights are exact in integers and those of float32 keep their order, so most machines
-    agree; logarithms come from the C library.
+    agree; logarithms come from the C library. Those of torch depend on its device.
+
+    Args:
+        device: Of torch, if that computes them.
     """
     from llvmlite.binding import get_host_cpu_features
 
@@ -97,6 +109,7 @@ def machine_kind() -> dict[str, Any]:
         "system": " ".join(filter(None, (platform.system(), platform.machine(), libc))),
         "features": " ".join(name for name in DECISIVE_FEATURES if features.get(name)),
         **{name: _version(name) for name in DECISIVE_LIBRARIES},
+        **({} if device is None else describe_device(device)),
     }
 
 
@@ -168,7 +181,14 @@ def _mismatch(receipt: Receipt, found: SampleRecord, expected: SampleRecord | No
     if expected is None:
         return f"{source}: {len(receipt.samples)} samples, but more came out"
     differences = receipt.differences()
-    why = f"this is another kind of machine: {differences}" if differences else "was the receipt edited?"
+    why = "was the receipt edited?"
+    if differences:
+        why = f"this is another kind of machine: {differences}"
+    elif receipt.device is not None:
+        batch_size = receipt.settings["batch_size"]
+        why = (
+            f"--device {receipt.device} repeats itself at the same --batch-size, {batch_size} in the receipt"
+        )
     return (
         f"{source}: sample {found.number} comes out as {found.sha256[:SHOWN_DIGITS]}, "
         f"not as {expected.sha256[:SHOWN_DIGITS]}; {why}"
