@@ -1,7 +1,8 @@
 """Time sampling with seqgen's compiled loop and with the loop that everyone writes in torch, side by side.
 
-The other loop: nn.Embedding, nn.LSTM called for one step, a linear head, softmax, multinomial; under inference
-mode. Weights are random, which does not change the work. Each figure is the best of several turns, taken in alternation.
+The other loop: nn.Embedding, nn.LSTM called for one step, a linear head, softmax, multinomial; under
+inference mode. Weights are random, which does not change the work. Each figure is the best of several turns,
+taken in alternation.
 
     python benchmarks/sampling/bench_sampling.py --sizes 128 256 512 1024
 
