@@ -31,7 +31,7 @@ def many_draws(logits, draws=DRAWS, *, past=(), step=0, bias=(), **filters):
     decoder, past = Decoder(fixed_distribution(logits), cell="rnn"), np.array([past], np.int64)
     state, counts = decoder.start(range(SEQUENCES)), np.zeros(len(logits), np.int64)
     for first in range(0, draws, SEQUENCES):
-            state.draws.sequence[:], state.draws.step[:] = np.arange(first, first + SEQUENCES), step
+        state.draws.sequence[:], state.draws.step[:] = np.arange(first, first + SEQUENCES), step
         tokens, _ = decoder.draw(state, drawing, 1, past=past)
         counts += np.bincount(tokens[:, 0], minlength=len(logits))
     return counts
