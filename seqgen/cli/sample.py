@@ -25,7 +25,6 @@ from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from seqgen.data.tokenizers import Tokenizer
-    from seqgen.sampling.outputs import Format
     from seqgen.sampling.prompts import Prompt
 
 TEXT_LENGTH = 1000
@@ -142,7 +141,7 @@ def plan_samples(
 
     artifact = require_task(load_artifact(model), "lm")
     chosen = choose_format(artifact.tokenizer, _wanted_format(form, as_json=as_json), output)
-    length = _default_length(chosen, interactive=interactive) if length is None else length
+    length = _default_length(artifact.tokenizer, interactive=interactive) if length is None else length
     if count is None and length:
         count = 1
     search = options.search_config(
@@ -269,12 +268,10 @@ def _wanted_format(form: FormatName | None, *, as_json: bool) -> FormatName | No
     return FormatName.JSON if as_json else form
 
 
-def _default_length(form: "Format", *, interactive: bool) -> int:
-    from seqgen.sampling.outputs import TUNES
-
+def _default_length(tokenizer: "Tokenizer", *, interactive: bool) -> int:
     if interactive:
         return INTERACTIVE_LENGTH
-    return TUNE_LENGTH if form in TUNES else TEXT_LENGTH
+    return TUNE_LENGTH if tokenizer.modality == "music" else TEXT_LENGTH
 
 
 def _read_prompt(tokenizer: "Tokenizer", given: str | None, tune: int | None) -> "Prompt":

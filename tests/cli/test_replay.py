@@ -114,6 +114,12 @@ def test_a_replay_needs_no_option_again_that_came_from_a_file_name(player, call,
         assert call("replay", receipt) == (0, content, said(1))
 
 
+def test_a_tune_may_be_as_long_in_json_as_in_abc(player, call, tmp_path):
+    for form in ("abc", "json", "tokens"):
+        call("sample", player, "--seed", 1, "--receipt", tmp_path / "r.json", "--format", form)
+        assert json.loads((tmp_path / "r.json").read_text())["settings"]["length"] == 2000
+
+
 def test_several_tune_files_are_made_again_as_files(player, call, tmp_path):
     call("sample", player, "-n", 2, "--receipt", tmp_path / "r.json", "-o", tmp_path / "a.musicxml")
     assert call("replay", tmp_path / "r.json", "-o", tmp_path / "b.musicxml") == (0, b"", said(2))
