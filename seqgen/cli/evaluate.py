@@ -25,7 +25,7 @@ from seqgen.cli.evaluate_classifier import evaluate_classifier
 from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.flags import flags_given
-from seqgen.cli.ngram import MixNgram, Ngram, NgramOptions, NgramOrder, read_with_ngrams
+from seqgen.cli.ngram import AUTO, MixNgram, Ngram, NgramOptions, NgramOrder, choose_share, read_with_ngrams
 from seqgen.cli.own_corpus import own_index
 from seqgen.errors import ConfigError, CorpusError
 
@@ -124,9 +124,7 @@ def _evaluate(
     as_json: bool,
     per_token: bool,
 ) -> None:
-    from seqgen.artifacts import TASKS, load_artifact, require_task
-    from seqgen.evaluation import restore_model
-    from seqgen.evaluation.ngram import mixed, ngram_losses
+    from seqgen.artifacts import TASKS, load_artifact
 
     artifact = load_artifact(path)
     if others and artifact.config.task != "classify":
@@ -140,7 +138,36 @@ def _evaluate(
         extra: dict[str, Any] = {"others": others} if others else {}
         _OTHER_TASKS[artifact.config.task](artifact, corpus, part, device, as_json=as_json, **extra)
         return
-    require_task(artifact, "lm")
+    _evaluate_language_model(
+        artifact,
+        corpus,
+        part,
+        protocol,
+        device,
+        options,
+        ngrams,
+        samples,
+        as_json=as_json,
+        per_token=per_token,
+    )
+
+
+def _evaluate_language_model(
+    artifact: "Artifact",
+    corpus: list[str] | None,
+    part: str,
+    protocol: str,
+    device: str,
+    options: AdaptOptions,
+    ngrams: NgramOptions,
+    samples: int | None,
+    *,
+    as_json: bool,
+    per_token: bool,
+) -> None:
+    from seqgen.evaluation import restore_model
+    from seqgen.evaluation.ngram import mixed, ngram_losses
+
     if samples is not None and artifact.tokenizer.modality != "music":
         raise ConfigError("--samples: this model makes text, and only tunes are compared")
     index, part = _what_to_predict(artifact, corpus, part)
@@ -158,8 +185,13 @@ def _evaluate(
     name = adaptation.protocol if adaptation else protocol
     own = _own_index(artifact) if ngrams.wanted else index
     baseline = read_with_ngrams(own, index, part, ngrams.ngram_order) if ngrams.wanted else None
-    if baseline is not None and ngrams.mix_ngram is not None:
-        losses, name = mixed(losses, baseline, ngrams.mix_ngram), f"{name}+{ngrams.protocol}"
+    share, chosen_on = ngrams.share, None
+    if ngrams.mix_ngram == AUTO:
+        held_out = _losses(model, own, "valid", protocol, adaptation)
+        by_half = part == "valid" and not corpus
+        share, chosen_on = choose_share(own, ngrams.ngram_order, held_out, by_half=by_half)
+    if baseline is not None and share is not None:
+        losses, name = mixed(losses, baseline, share), f"{name}+{ngrams.protocol}"
     if per_token:
         _print_tokens(index, part, losses)
         return
@@ -168,7 +200,7 @@ def _evaluate(
         record |= {**adaptation.record(), "tuned_on": tuned_on}
     if name != protocol:
         static = _score(index, part, _losses(model, index, part, protocol, None), protocol)
-        record |= {"mix_ngram": ngrams.mix_ngram, "static": static}
+        record |= {"mix_ngram": share, "mix_ngram_chosen_on": chosen_on, "static": static}
     if baseline is not None and ngrams.ngram:
         record["ngram"] = _score(index, part, ngram_losses(baseline), ngrams.protocol)
     if samples is not None:
@@ -235,7 +267,8 @@ def _print_score(record: dict[str, Any], as_json: bool) -> None:
         if method in record:
             rows[method] = ", ".join(f"{name} {value}" for name, value in record[method].items())
     if record.get("mix_ngram") is not None:
-        rows["n-gram share"] = f"{record['mix_ngram']:g}"
+        chosen_on = record["mix_ngram_chosen_on"]
+        rows["n-gram share"] = f"{record['mix_ngram']:g}" + (f", chosen on {chosen_on}" if chosen_on else "")
     if "tuned_on" in record:
         rows["tuned on"] = record["tuned_on"] or "nothing, all was given"
     for other in ("static", "ngram"):
@@ -261,12 +294,10 @@ def _print_tokens(index: "TokenIndex", part: str, losses: "Iterator[Losses]") ->
     import json
     from itertools import pairwise
 
-    import numpy as np
+    from seqgen.evaluation.losses import gather
 
     tokens, names = index.tokens(part), index.tokenizer.tokens
-    nats = np.zeros(len(tokens), dtype=np.float32)
-    for positions, values in losses:
-        nats[positions] = values
+    nats = gather(losses, len(tokens))
     for number, (start, stop) in enumerate(pairwise(index.documents(part))):
         for place in range(int(start), int(stop)):
             record = {

@@ -6,17 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli.console import notice
-from seqgen.errors import ConfigError
+from seqgen.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from seqgen.data.index import TokenIndex
+    from seqgen.evaluation.losses import Losses
+
+AUTO = "auto"
 
 Ngram = Annotated[bool, typer.Option("--ngram", help="Score an unbounded n-gram model beside it.")]
 MixNgram = Annotated[
-    float | None, typer.Option(metavar="W", help="Give the n-gram model this share of each prediction.")
+    str | None,
+    typer.Option(
+        metavar="W", help="Give the n-gram model this share of each prediction; auto: as suits validation."
+    ),
 ]
 NgramOrder = Annotated[
     int | None, typer.Option(metavar="N", help="Let it be Kneser-Ney of this order instead of unbounded.")
@@ -32,12 +40,12 @@ class NgramOptions:
     """
 
     ngram: bool
-    mix_ngram: float | None
+    mix_ngram: str | None
     ngram_order: int | None = None
 
     def __post_init__(self) -> None:
-        if self.mix_ngram is not None and not 0 <= self.mix_ngram <= 1:
-            raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1")
+        if self.mix_ngram not in (None, AUTO) and not 0 <= _number(self.mix_ngram) <= 1:
+            raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1, or {AUTO}")
         if self.ngram_order is not None and self.ngram_order < 1:
             raise ConfigError(f"--ngram-order {self.ngram_order}: at least 1 token")
         if self.ngram_order is not None and not self.wanted:
@@ -49,9 +57,51 @@ class NgramOptions:
         return self.ngram or self.mix_ngram is not None
 
     @property
+    def share(self) -> float | None:
+        """The share that was given; None if it is to be chosen, or none is mixed in."""
+        return None if self.mix_ngram in (None, AUTO) else _number(self.mix_ngram)
+
+    @property
     def protocol(self) -> str:
         """What a score of the n-gram model is named."""
         return "ngram" if self.ngram_order is None else f"ngram:{self.ngram_order}"
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return float("nan")
+
+
+def choose_share(
+    own: "TokenIndex", order: int | None, losses: "Iterable[Losses]", *, by_half: bool
+) -> tuple[float, str]:
+    """Choose the share of the n-gram model under which validation text is likeliest, and tell it.
+
+    Args:
+        own: The index of the model's own corpus.
+        order: Of the n-grams; None if unbounded.
+        losses: Of the network on the validation part.
+        by_half: Let the first half of it decide, as the part is to be scored itself.
+
+    Returns:
+        The share, and what it was chosen on, for people to read.
+    """
+    from seqgen.evaluation.losses import gather
+    from seqgen.evaluation.ngram import best_share
+
+    count = int(own.counts("valid")["tokens"])
+    if not count:
+        raise CorpusError(f"--mix-ngram {AUTO}: there is no validation part to choose on; give a share")
+    used = max(count // 2, 1) if by_half else count
+    where = "the first half of valid" if by_half else "valid"
+    probabilities = read_with_ngrams(own, own, "valid", order)
+    share = best_share(gather(losses, count)[:used], probabilities[:used])
+    notice(f"--mix-ngram {AUTO}: {share:g}, the best for {where}")
+    if by_half:
+        notice("chosen on half of the part that is scored here; --part test gives the fair score")
+    return share, where
 
 
 def read_with_ngrams(

@@ -203,6 +203,14 @@ def evaluate(
     return total_score(losses, protocol=protocol, units=units)
 
 
+def gather(losses: Iterable[Losses], count: int) -> NDArray[np.float32]:
+    """Return the losses of a stream of `count` tokens in one array, in nats, (N,)."""
+    nats = np.zeros(count, dtype=np.float32)
+    for positions, values in losses:
+        nats[positions] = values
+    return nats
+
+
 def total_score(losses: Iterable[Losses], *, protocol: str, units: Mapping[str, int] | None = None) -> Score:
     """Add up the losses of a stream."""
     total, count = 0.0, 0

@@ -159,6 +159,24 @@ def test_a_share_of_nothing_or_of_all_is_one_model_alone(home, capsys):
     assert ngrams["loss_nats"] == pytest.approx(ngrams["ngram"]["loss_nats"], abs=2e-5)
 
 
+def test_the_share_of_the_ngram_model_is_chosen_on_held_out_text(home, capsys):
+    record, err = scored(capsys, home / "m", "--part", "test", "--mix-ngram", "auto")
+    share = record["mix_ngram"]
+    assert record["mix_ngram_chosen_on"] == "valid"
+    assert f"--mix-ngram auto: {share:g}, the best for valid" in err
+    assert "fair" not in err
+    given, _ = scored(capsys, home / "m", "--part", "test", "--mix-ngram", share)
+    assert given["loss_nats"] == record["loss_nats"]
+    assert given["mix_ngram_chosen_on"] is None
+    other, err = scored(capsys, home / "m", home / "text.txt", "--mix-ngram", "auto")
+    assert other["mix_ngram"] == share
+    record, err = scored(capsys, home / "m", "--mix-ngram", "auto", "--ngram-order", 3)
+    assert record["mix_ngram_chosen_on"] == "the first half of valid"
+    assert "--part test gives the fair score" in err
+    assert run(["evaluate", str(home / "untested"), "--part", "train", "--mix-ngram", "auto"]) == 1
+    assert "there is no validation part to choose on; give a share" in capsys.readouterr().err
+
+
 def test_ngrams_of_fixed_order_are_named_by_it(home, capsys):
     options = ["--part", "test", "--ngram", "--mix-ngram", 0.5]
     unbounded, _ = scored(capsys, home / "m", *options)
@@ -183,6 +201,7 @@ def test_ngrams_go_with_a_cache_and_stand_in_the_table(home, capsys):
     ("options", "message"),
     [
         ("--mix-ngram 1.5", "--mix-ngram 1.5: expected a share from 0 to 1"),
+        ("--mix-ngram much", "--mix-ngram much: expected a share from 0 to 1, or auto"),
         ("--mix-ngram nan", "--mix-ngram nan: expected a share from 0 to 1"),
         ("--ngram --ngram-order 0", "--ngram-order 0: at least 1 token"),
         ("--ngram-order 3", "--ngram-order 3: of what? give --ngram or --mix-ngram too"),
