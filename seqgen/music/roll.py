@@ -1,7 +1,8 @@
 """A piece as a piano roll: a drawing laid out once, then written as SVG or PNG.
 
 Time runs to the right in rows, as on a page of music; a note is a bar at the height of its pitch, coloured by
-part and paler the softer it was played. White and dark stripes are the keys of a piano.
+part and paler the softer it was played. White and dark stripes are the keys of a piano; white ones are named at the
+left of each row, and notes where there is room.
 """
 
 import io
@@ -12,16 +13,17 @@ from xml.sax.saxutils import escape
 
 from seqgen.music.measures import Measure, measures
 from seqgen.music.midi import VELOCITY
-from seqgen.music.pieces import Note, Piece
+from seqgen.music.pieces import Note, Piece, value_at
 from seqgen.music.playback import join_ties
 from seqgen.music.transcribe import rule_bars
 
 WIDTH = 1200
 _LEFT, _RIGHT, _TOP = 44, 16, 64
-_SEMITONE = 7
+_SEMITONE = 9
+_LETTER_WIDTH = 6  # of the names of notes
 _GAP = 34  # between rows, where the numbers of bars stand
 _ROW_QUARTERS, _MOST_ROWS = 32, 40
-_DARK_KEYS = frozenset({1, 3, 6, 8, 10})
+_WHITE_KEYS = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31")
 """Told apart by the colour-blind (Okabe and Ito 2008), and two more."""
 _INK, _FAINT, _PAPER, _STRIPE, _OCTAVE = "#222222", "#777777", "#ffffff", "#f1f1f4", "#c9c9d0"
@@ -79,12 +81,20 @@ def draw_roll(piece: Piece) -> Drawing:
     drawing = Drawing(WIDTH, _TOP + len(rows) * (row_height + _GAP) + 8)
     drawing.words.append(Words(_LEFT, 26, piece.title or "Untitled", 17))
     _draw_legend(drawing, piece)
+    if signature := _signature(piece):
+        drawing.words.append(Words(WIDTH - _RIGHT, 26, signature, 12, _FAINT, ends=True))
     longest = max((row[-1].end - row[0].start for row in rows), default=Fraction(1))
     scale = (WIDTH - _LEFT - _RIGHT) / float(longest)
     for number, row in enumerate(rows):
         top = _TOP + number * (row_height + _GAP) + 14
         _Row(row, low, high, top, scale).draw(drawing, notes)
     return drawing
+
+
+def _signature(piece: Piece) -> str:
+    """Return the key and the meter in which a piece begins, such as `D major, 6/8`."""
+    key, meter = (value_at(changes, Fraction(0)) for changes in (piece.keys, piece.meters))
+    return ", ".join(found.name.replace("-", " ") for found in (key, meter) if found is not None)
 
 
 def _range(parts: Sequence[Sequence[Note]]) -> tuple[int, int]:
@@ -135,13 +145,14 @@ class _Row:
         right, height = self._x(self._end), (self._high - self._low + 1) * _SEMITONE
         for midi in range(self._low, self._high + 1):
             y = self._y(midi)
-            stripe = _STRIPE if midi % 12 in _DARK_KEYS else _PAPER
-            drawing.boxes.append(Box(_LEFT, y, right - _LEFT, _SEMITONE, stripe))
-            if midi % 12 == 0:
+            name = _WHITE_KEYS.get(midi % 12, "")
+            drawing.boxes.append(Box(_LEFT, y, right - _LEFT, _SEMITONE, _PAPER if name else _STRIPE))
+            if name == "C":
                 drawing.boxes.append(Box(_LEFT, y + _SEMITONE - 0.5, right - _LEFT, 1, _OCTAVE))
-                drawing.words.append(
-                    Words(_LEFT - 6, y + _SEMITONE, f"C{midi // 12 - 1}", fill=_FAINT, ends=True)
-                )
+                name += str(midi // 12 - 1)
+            if name:
+                size, colour = (10, _INK) if len(name) > 1 else (8, _FAINT)
+                drawing.words.append(Words(_LEFT - 6, y + _SEMITONE - 1, name, size, colour, ends=True))
         for x, width, colour in self._lines():
             drawing.boxes.append(Box(x - width / 2, self._top, width, height, colour))
         for bar, before in zip(self._bars, [None, *self._bars], strict=False):
@@ -151,7 +162,9 @@ class _Row:
         for number, notes in enumerate(parts):
             for note in notes:
                 if note.onset < self._end and note.end > self._start:
-                    drawing.boxes.append(self._note(note, _COLOURS[number % len(_COLOURS)]))
+                    box = self._note(note, _COLOURS[number % len(_COLOURS)])
+                    drawing.boxes.append(box)
+                    drawing.words += self._name(box)
 
     def _lines(self) -> Iterator[tuple[float, float, str]]:
         """Yield place, width and colour of the lines: beats, bars, and heavier ones at sections."""
@@ -174,6 +187,13 @@ class _Row:
         y = self._y(note.pitch.midi) + 0.5
         return Box(x + 0.5, y, width, _SEMITONE - 1, _tint(colour, loudness), note.pitch.name)
 
+    def _name(self, box: Box) -> Iterator[Words]:
+        """Yield the name of a note, its octave left out, where it fits into its bar."""
+        name = box.label.rstrip("-0123456789")
+        if box.width >= _LETTER_WIDTH * len(name) + 3:
+            ink = _INK if _brightness(box.fill) > 0.5 else _PAPER
+            yield Words(box.x + 2, box.y + box.height - 1, name, 8, ink)
+
     def _x(self, quarters: Fraction) -> float:
         return _LEFT + float(quarters - self._start) * self._scale
 
@@ -185,6 +205,12 @@ def _tint(colour: str, strength: float) -> str:
     """Mix a colour with white."""
     parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return "#" + "".join(f"{round(255 - (255 - part) * strength):02x}" for part in parts)
+
+
+def _brightness(colour: str) -> float:
+    """Return how bright a colour looks, 0 to 1."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return 0.3 * red + 0.6 * green + 0.1 * blue
 
 
 def svg_text(drawing: Drawing) -> str:

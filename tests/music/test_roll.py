@@ -42,6 +42,31 @@ def test_parts_differ_in_colour_and_are_named(drawing):
     assert [text for text in words if text.isdigit()] == ["1", "2", "3"]
 
 
+def test_keys_bars_and_notes_are_named(drawing):
+    texts = [words.text for words in drawing.words]
+    assert texts[3] == "G major, 3/4"
+    assert [text for text in texts if text in ("C3", "C4", "C5", "C6")] == ["C4", "C5"]
+    assert {"D", "E", "F", "G", "A", "B"} <= set(texts)
+    inside = [
+        words.text
+        for words in drawing.words
+        for box in notes(drawing)
+        if box.x < words.x < box.x + box.width and box.y < words.y < box.y + box.height
+    ]
+    assert inside == ["G", "A", "B", "C", "G", "E"]
+
+
+def test_names_stand_only_where_they_fit_and_can_be_read():
+    tune = "X:1\nM:4/4\nL:1/4\nK:E\n" + "F/8G/8A/8B/8 e/ E3 | " + "EEEE | " * 7
+    drawing = draw_roll(read_tune(tune, source="tune"))
+    inside = [words.text for words in drawing.words if words.size == 8 and words.fill == "#ffffff"]
+    assert inside[:2] == ["E", "E"]  # four 32nds before them have no room
+    soft = score_of_piece(unfold(read_tune(TWO_VOICES, source="tune")))
+    soft.tracks[0].notes[0].velocity = 1
+    named = [words for words in draw_roll(piece_of_score(soft)).words if words.size == 8 and words.x > 44]
+    assert [words.fill for words in named[:2]] == ["#222222", "#ffffff"]
+
+
 def test_long_pieces_are_laid_out_in_rows_that_fit_the_page():
     drawing = draw_roll(read_tune("X:1\nM:4/4\nL:1/4\nK:C\n" + "CDEF | " * 50, source="tune"))
     found = notes(drawing)
