@@ -22,6 +22,7 @@ from seqgen.music.pieces import (
     spelling,
     tidy_changes,
 )
+from seqgen.music.playback import DEFAULT_TEMPO
 
 if TYPE_CHECKING:
     from symusic import Score
@@ -35,7 +36,7 @@ SUSTAIN = 64
 _PRESSED = 64
 LONGEST = 50_000
 """The quarters after which a file is taken to be broken: seven hours at 120 a minute."""
-DEFAULT_METER, DEFAULT_TEMPO = Meter(4, 4), 120.0
+DEFAULT_METER = Meter(4, 4)
 """What a MIDI file means that names none, as the standard has it."""
 
 

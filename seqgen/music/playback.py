@@ -1,4 +1,4 @@
-"""A piece as it sounds: repeats played out, tied notes joined."""
+"""A piece as it sounds: repeats played out, tied notes joined, at a tempo."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,12 @@ from seqgen.music.chords import ChordSymbol, ChordSymbols
 from seqgen.music.pieces import Bar, Note, Piece, Pitch, tidy_changes, value_at
 
 T = TypeVar("T")
+DEFAULT_TEMPO = 120.0
+"""Quarters a minute, as MIDI has it."""
+JIG_BEATS, REEL_BEATS, HORNPIPE_BEATS = 116.0, 108.0, 80.0
+"""Beats a minute that dancers are used to."""
+_RUNNING, _DOTTED = 3, 0.2
+"""Notes to a beat from which a line runs, and the share of them from which it is dotted."""
 _ZERO = Fraction(0)
 
 
@@ -26,6 +32,32 @@ def unfold(piece: Piece) -> Piece:
         bars=(),
         chords=_unfold_symbols(piece.chords, spans),
     )
+
+
+def played(piece: Piece) -> Piece:
+    """Return the piece as `unfold` does, at the tempo usual for such a piece if it tells none."""
+    sounding = unfold(piece)
+    return sounding if piece.tempos else replace(sounding, tempos=((_ZERO, usual_tempo(piece)),))
+
+
+def usual_tempo(piece: Piece) -> float:
+    """Return the quarters a minute of a piece that tells no tempo, by its meter and its notes.
+
+    In compound meters the beat is the dotted quarter of a jig. A single line that mostly has four notes to
+    the half of a 4/4 or 2/2, or to the quarter of a 2/4, is a reel, or slower if many of them are dotted as
+    in a hornpipe. All else goes at DEFAULT_TEMPO.
+    """
+    meter = value_at(piece.meters, _ZERO)
+    if meter is None or not piece.duration:
+        return DEFAULT_TEMPO
+    if meter.is_compound:
+        return JIG_BEATS * 12 / meter.unit
+    beat = {Fraction(4): Fraction(2), Fraction(2): Fraction(1)}.get(meter.bar_quarters)
+    if beat is None or len(piece.parts) > 1 or piece.note_count * beat < _RUNNING * piece.duration:
+        return DEFAULT_TEMPO
+    dotted = sum(note.duration == beat * 3 / 8 for note in piece.parts[0].notes)
+    beats = HORNPIPE_BEATS if dotted >= _DOTTED * piece.note_count else REEL_BEATS
+    return beats * float(beat)
 
 
 def playback_spans(bars: Sequence[Bar], duration: Fraction) -> list[tuple[Fraction, Fraction]]:

@@ -1,8 +1,8 @@
 """A piece as a piano roll: a drawing laid out once, then written as SVG or PNG.
 
 Time runs to the right in rows, as on a page of music; a note is a bar at the height of its pitch, coloured by
-part and paler the softer it was played. White and dark stripes are the keys of a piano; white ones are named at the
-left of each row, and notes where there is room.
+part and paler the softer it was played. White and dark stripes are the keys of a piano. The white ones are
+named at the left of each row, and notes where there is room.
 """
 
 import io

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.errors import ConfigError, CorpusError
-from seqgen.music.midi import DEFAULT_TEMPO, VELOCITY
+from seqgen.music.midi import VELOCITY
 from seqgen.music.pieces import Note, Piece
-from seqgen.music.playback import unfold
+from seqgen.music.playback import DEFAULT_TEMPO, played
 
 Signal = NDArray[np.float32]
 
@@ -40,21 +40,21 @@ _METALS = frozenset({42, 44, 46, 49, 51, 52, 53, 54, 55, 56, 57, 59})
 def render(piece: Piece, rate: int = RATE) -> Signal:
     """Return a piece as it sounds: one channel of samples between -1 and 1.
 
-    Repeats are played out, ties joined; without a tempo it runs at 120 quarters a minute.
+    Repeats are played out, ties joined; for a piece without a tempo see `usual_tempo`.
 
     Raises:
         CorpusError: If it lasts longer than an hour.
     """
-    played = unfold(piece)
-    seconds = clock(played.tempos)
-    length_s = seconds(played.duration) + _TAIL_S
+    sounding = played(piece)
+    seconds = clock(sounding.tempos)
+    length_s = seconds(sounding.duration) + _TAIL_S
     if length_s > 60 * LONGEST_MINUTES:
         raise CorpusError(
             f"{piece.title or 'the piece'}: {length_s / 60:.0f} minutes of sound; "
             f"at most {LONGEST_MINUTES} are written"
         )
     mixed = np.zeros(round(length_s * rate), dtype=np.float32)
-    for part in played.parts:
+    for part in sounding.parts:
         strike = _drum if part.is_drum else _pluck
         _play(mixed, part.notes, seconds, strike, rate)
     peak = float(np.abs(mixed).max(initial=0.0))

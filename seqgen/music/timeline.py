@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from seqgen.music.measures import measures
 from seqgen.music.pieces import Piece
-from seqgen.music.playback import playback_spans, unfold
+from seqgen.music.playback import playback_spans, played
 from seqgen.music.sound import clock
 
 
@@ -43,11 +43,11 @@ class Timeline(NamedTuple):
 
 def timeline(piece: Piece) -> Timeline:
     """Lay a piece out in time, at the tempos at which it is played."""
-    played = unfold(piece)
-    seconds = clock(played.tempos)
+    sounding = played(piece)
+    seconds = clock(sounding.tempos)
     notes = [
         Sounding(seconds(note.onset), seconds(note.end), note.pitch.midi, note.pitch.name, number)
-        for number, part in enumerate(played.parts)
+        for number, part in enumerate(sounding.parts)
         for note in part.notes
         if note.pitch is not None
     ]
@@ -56,4 +56,4 @@ def timeline(piece: Piece) -> Timeline:
     for begin, end in playback_spans(piece.bars, piece.duration):
         bars += [passed + start - begin for start in starts if begin <= start < end]
         passed += end - begin
-    return Timeline(sorted(notes), [seconds(bar) for bar in bars], seconds(played.duration))
+    return Timeline(sorted(notes), [seconds(bar) for bar in bars], seconds(sounding.duration))

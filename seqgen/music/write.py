@@ -35,12 +35,12 @@ def write_abc(pieces: Iterable[Piece], *, first: int = 1) -> str:
 def write_midi(piece: Piece) -> bytes:
     """Write a piece as a Standard MIDI File, repeats played out; a lone part has the title."""
     from seqgen.music.midi import score_of_piece
-    from seqgen.music.playback import unfold
+    from seqgen.music.playback import played
 
     parts = piece.parts
     if len(parts) == 1 and not parts[0].name:  # the name of the first track is that of the sequence
         parts = (replace(parts[0], name=piece.title),)
-    return bytes(score_of_piece(unfold(replace(piece, parts=parts))).dumps_midi())
+    return bytes(score_of_piece(played(replace(piece, parts=parts))).dumps_midi())
 
 
 def write_musicxml(piece: Piece, *, beams: bool = False) -> str:
