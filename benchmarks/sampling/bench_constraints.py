@@ -5,6 +5,7 @@ samples of each are matched by Python's `re`. The cost is measured on random wei
 without a constraint, in short turns taken in alternation, of which the best counts.
 
     python benchmarks/sampling/bench_constraints.py
+    python benchmarks/sampling/bench_constraints.py --levels
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
 from benchmarks.sampling.bench_sampling import Generate, Network, best_rates
@@ -46,6 +48,8 @@ EXPRESSIONS = [
 LENGTH = 200
 ENDLESS = r"(?:[A-Z]?[a-z]+(?:'[a-z]+)?[,;]? (?:[a-z]+ ){0,12}[a-z]+[.!?]\s)*"
 """Sentences without end, of a few hundred characters at most."""
+ANYWHERE = "[a-z ]*"
+"""A text that may end after every token, so that its end takes over what may not follow at each."""
 
 
 def matched(folder: Path, level: str, corpus: str, seconds: float, samples: int) -> list[dict[str, Any]]:
@@ -106,10 +110,15 @@ def letters(count: int) -> Tokenizer:
     return make_tokenizer(Vocab(level=level, modality="text", tokens=(EOS, UNK, *tokens), options=options))
 
 
-def loop(network: Network, constraint: Constraint, **filters: Any) -> Generate:
-    """Return the sampling loop for one sequence; EOS is forbidden, so that it never ends."""
+def loop(
+    network: Network, constraint: Constraint, *, allowed: NDArray[np.bool_] | bool = True, **filters: Any
+) -> Generate:
+    """Return the sampling loop for one sequence; EOS is forbidden, so that it never ends.
+
+    So is what is not `allowed`: where EOS takes that over, it takes over nothing.
+    """
     decoder = Decoder(network.weights(), cell="lstm", exact=False)
-    bias = np.zeros(decoder.vocab, np.float32)
+    bias = np.where(allowed, np.zeros(decoder.vocab, np.float32), np.float32(-np.inf))
     bias[:2] = -np.inf
     rule = DrawRule(1.0, 0, 1.0, np.uint64(1), bias, **filters)
     state = decoder.start([0])
@@ -117,21 +126,29 @@ def loop(network: Network, constraint: Constraint, **filters: Any) -> Generate:
 
 
 def cost(vocab: int, hidden: int, turns: int) -> dict[str, Any]:
-    """Return the rates with and without a constraint at one size."""
+    """Return the rates with and without constraints at one size."""
     tokenizer, network = letters(vocab), Network(vocab, hidden)
     expression = ENDLESS if tokenizer.level == "char" else r"(?:(?: [a-z]+){1,20}[.!?]\n?)*"
-    automaton = constrain(TextRules(regex=expression), tokenizer, prompt="", length=2**62)
-    automaton = replace(automaton, concludes=False)  # or it would end, and ended sequences cost nothing
+    endless, anywhere = (
+        constrain(TextRules(regex=regex), tokenizer, prompt="", length=2**62)
+        for regex in (expression, ANYWHERE)
+    )
+    endless = replace(endless, concludes=False)  # or it would end, and ended sequences cost nothing
+    allowed = anywhere.mask(0)
     loops = {
         "free": loop(network, FREE),
-        "constrained": loop(network, automaton.tables(2**62)),
+        "constrained": loop(network, endless.tables(2**62)),
+        "anywhere": loop(network, anywhere.tables(2**62), allowed=allowed),
         "min_p": loop(network, FREE, min_p=0.02),
         "typical": loop(network, FREE, typical=0.9),
     }
     rates = best_rates(loops, 1, turns)
-    row = {"vocab": vocab, "hidden": hidden, "states": len(automaton)}
+    row = {"vocab": vocab, "hidden": hidden, "states": len(endless), "allowed": int(allowed.sum())}
     row |= {f"{name}_tokens_per_second": round(rate) for name, rate in rates.items()}
-    return row | {"cost_percent": round(100 * (rates["free"] / rates["constrained"] - 1), 1)}
+    return row | {
+        f"{name}_cost_percent": round(100 * (rates["free"] / rates[name] - 1), 1)
+        for name in ("constrained", "anywhere")
+    }
 
 
 def main() -> None:
@@ -140,11 +157,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15, help="of training, each model")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--levels", nargs="*", choices=LEVELS, default=[*LEVELS], help="to train models of")
     options = parser.parse_args()
     torch.manual_seed(1)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for level in LEVELS:
+        for level in options.levels:
             rows += matched(Path(folder), level, options.corpus, options.seconds, options.samples)
             print(json.dumps(rows[-len(EXPRESSIONS) :]), file=sys.stderr, flush=True)
     costs = []

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -42,7 +43,10 @@ from seqgen.sampling.torch_decoder import TorchDecoder
 
 LAYERS = 2
 TURN_SECONDS = 0.05  # short, so that some turns find the machine undisturbed
+CASES = [(65, 128), (65, 256), (65, 512), (65, 1024), (10_000, 650)]
+"""Vocabulary and hidden size."""
 Generate = Callable[[int], object]
+Name = TypeVar("Name")
 Row = dict[str, float | int]
 
 
@@ -95,13 +99,15 @@ def model_sizes(hidden: int) -> dict[str, str | int]:
     return {"cell": "lstm", "layers": LAYERS, "hidden_size": hidden, "embedding_size": hidden}
 
 
-def own_loop(decoder: SequenceDecoder, batch: int, *, top_k: int = 0, top_p: float = 1.0) -> Generate:
-    """Return seqgen's loop, on the threads that `seqgen sample` takes; EOS is forbidden, so it never ends."""
+def own_loop(
+    decoder: SequenceDecoder, batch: int, *, top_k: int = 0, top_p: float = 1.0, threads: int = 0
+) -> Generate:
+    """Return seqgen's loop, on the threads that `seqgen sample` takes, or on some; EOS is forbidden."""
     bias = np.zeros(decoder.vocab, np.float32)
     bias[0] = -np.inf
     rule = DrawRule(1.0, top_k, top_p, np.uint64(1), bias)
 
-    parts, threads = decoder.divide(batch, cpu_count())
+    parts, threads = (1, threads) if threads else decoder.divide(batch, cpu_count())
     states = [decoder.start(range(batch)[part::parts]) for part in range(parts)]
     pool = ThreadPoolExecutor(parts)
 
@@ -115,7 +121,7 @@ def own_loop(decoder: SequenceDecoder, batch: int, *, top_k: int = 0, top_p: flo
     return generate
 
 
-def best_rates(loops: dict[str, Generate], batch: int, turns: int) -> dict[str, float]:
+def best_rates(loops: dict[Name, Generate], batch: int, turns: int) -> dict[Name, float]:
     """Return the tokens a second of each loop, best of turns taken in alternation."""
     steps = {}
     for name, loop in loops.items():

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.draw import FORBIDDEN, UNIT, ZERO, extremes
+from seqgen.kernels.draw import FORBIDDEN, UNIT, ZERO, extremes, units
 from seqgen.kernels.exponential import exp
 from seqgen.kernels.jit import compiled
 
@@ -62,9 +62,10 @@ FREE = Constraint(
 )
 
 
-def kind_room(constraint: Constraint) -> NDArray[np.bool_]:
-    """Return room to mark the kinds of tokens, none of them marked."""
-    return np.zeros(constraint.kinds.max() + 1 if constraint.kinds.size else 0, np.bool_)
+def make_room(constraint: Constraint) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return room for `forbid`: what is added to the scores of each kind, and the scores before, (V,)."""
+    kinds = constraint.kinds.max() + 1 if constraint.kinds.size else 0
+    return np.full(kinds, FORBIDDEN), np.zeros(constraint.kinds.shape[1], np.float32)
 
 
 @compiled
@@ -76,7 +77,7 @@ def _stand(constraint: Any, place: Any) -> Any:
 
 
 @compiled
-def forbid(constraint: Any, place: Any, left: Any, marked: Any, scores: Any) -> None:
+def forbid(constraint: Any, place: Any, left: Any, room: Any, scores: Any) -> None:
     """Set the scores of all tokens to -inf that may not follow, (V,).
 
     Args:
@@ -84,36 +85,37 @@ def forbid(constraint: Any, place: Any, left: Any, marked: Any, scores: Any) -> 
         place: Where the sequence is.
         left: How many tokens may still be drawn after this one: a token after which that is too few to come
             to an end may not follow either.
-        marked: From `kind_room`.
+        room: From `make_room`.
         scores: Changed in place.
     """
     node, reader = _stand(constraint, place)
-    kinds, distance = constraint.kinds[reader], constraint.distance
+    kinds, distance, (penalties, before) = constraint.kinds[reader], constraint.distance, room
     state = node % (len(constraint.starts) - 1)
     first, last = constraint.starts[state], constraint.starts[state + 1]
     for edge in range(first, last):
         goal = node + constraint.moves[edge]
-        marked[constraint.labels[edge]] = 0 <= goal < len(distance) and 0 <= distance[goal] <= left
-    marked[kinds[EOS]] = False
-    end = FORBIDDEN
-    if distance[node] == 0:
-        end = _end_of_all(kinds, marked, scores) if constraint.concludes else scores[EOS]
+        follows = 0 <= goal < len(distance) and 0 <= distance[goal] <= left
+        penalties[constraint.labels[edge]] = ZERO if follows else FORBIDDEN
+    penalties[kinds[EOS]] = FORBIDDEN
+    end = scores[EOS]
+    if constraint.concludes:
+        before[:] = scores
     for v in range(len(scores)):
-        scores[v] = scores[v] if marked[kinds[v]] else FORBIDDEN
-    scores[EOS] = end
+        scores[v] += penalties[np.uint32(kinds[v])]
+    if distance[node] == 0:
+        scores[EOS] = _end_of_all(before, scores) if constraint.concludes else end
     for edge in range(first, last):
-        marked[constraint.labels[edge]] = False
+        penalties[constraint.labels[edge]] = FORBIDDEN
 
 
 @compiled
-def _end_of_all(kinds: Any, marked: Any, scores: Any) -> Any:
-    """Return the score of what is not marked, EOS included, taken together."""
-    _, top = extremes(scores)
-    units: Any = 0
+def _end_of_all(before: Any, scores: Any) -> Any:
+    """Return the score of all that is forbidden, EOS included, taken together; changes `before`."""
+    end, (_, top) = before[EOS], extremes(before)
     for v in range(len(scores)):
-        weight = exp(scores[v] - top)
-        units += np.int64((ZERO if marked[kinds[v]] else weight) * UNIT)
-    return np.float32(top + np.log(units / UNIT)) if units > 0 else scores[EOS]
+        before[v] = exp((FORBIDDEN if scores[v] > FORBIDDEN else before[v]) - top)
+    taken = units(before)
+    return np.float32(top + np.log(taken / UNIT)) if taken > 0 else end
 
 
 @compiled

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.constraint import Constraint, advance, forbid, kind_room
+from seqgen.kernels.constraint import Constraint, advance, forbid, make_room
 from seqgen.kernels.copying import ANY_COPY, STUCK, CopyLimit, forbid_copies, read_copied
 from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, log_sum, score
 from seqgen.kernels.jit import compiled
@@ -44,19 +44,19 @@ class Terms(NamedTuple):
         constraint: What may be drawn.
         copying: What may not be copied.
         mixing: An n-gram model that is mixed in.
-        marked: Room to mark the kinds of tokens.
+        room: For the constraint.
     """
 
     rule: DrawRule
     constraint: Constraint
     copying: CopyLimit
     mixing: NgramMix
-    marked: NDArray[np.bool_]
+    room: tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def make_terms(rule: DrawRule, constraint: Constraint, copying: CopyLimit, mixing: NgramMix) -> Terms:
     """Return the terms of draws in one thread."""
-    return Terms(rule, constraint, copying, mixing, kind_room(constraint))
+    return Terms(rule, constraint, copying, mixing, make_room(constraint))
 
 
 class DrawState(NamedTuple):
@@ -208,7 +208,7 @@ def draw_rows(draws: Any, logits: Any, terms: Any, chunk: Any, step: Any) -> Non
             left to be drawn.
         step: How many tokens of the chunk were drawn before.
     """
-    rule, constraint, copying, mixing, marked = terms
+    rule, constraint, copying, mixing, room = terms
     seen, logprobs = chunk
     now, scores = seen.shape[1] - logprobs.shape[1] + step, draws.scores
     for row in range(len(draws.live)):
@@ -225,7 +225,7 @@ def draw_rows(draws: Any, logits: Any, terms: Any, chunk: Any, step: Any) -> Non
         drawn = np.int64(draws.step[row])
         score(given, rule, before, log_total, scores)
         if len(constraint.distance):
-            forbid(constraint, draws.place[row], constraint.length - drawn - 1, marked, scores)
+            forbid(constraint, draws.place[row], constraint.length - drawn - 1, room, scores)
         if copying.longest and not forbid_copies(copying, draws.match, row, scores):
             seen[row, now], draws.live[row] = STUCK, False
             continue
