@@ -40,7 +40,7 @@ class ClassifierSubject(Subject):
         try:
             texts = own_examples(self.artifact, "valid", lambda _: None)
         except (ArtifactError, ConfigError, CorpusError):
-            names = corpus_name(self.artifact) or "its corpus"
+            names = " ".join(self.artifact.source.get("corpus", [])) or "its corpus"
             notice(f"no texts are shown: those of {names} are gone or have changed since training")
             return []
         part = encode_part(texts, self.artifact.tokenizer, self.artifact.config.classify.labels)

@@ -38,7 +38,7 @@ class TranslatorSubject(Subject):
         try:
             pairs = own_pairs(self.artifact).parts["valid"]
         except (ArtifactError, CorpusError):
-            names = corpus_name(self.artifact) or "its corpus"
+            names = " ".join(self.artifact.source.get("corpus", [])) or "its corpus"
             notice(f"no translations are shown: the pairs of {names} are gone or have changed since training")
             return []
         translator = Translator.of(self.artifact, "cpu")
