@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from seqgen.cli.app import run
+from tests.cli.helps import HELPS
 from tests.corpora import sentences
 
 README = Path(__file__).parents[1] / "README.md"
@@ -88,6 +89,8 @@ def check(command, capsys):
         small = re.sub(r"(?<= )(?=(pydoc|fiddle|chorales|tinyshakespeare)( |$))", "./", small)
     if " compare " in small:
         small = re.sub(re.escape(SMALL), "--minutes 0.01", small)
+    if small.startswith("seqgen memory ") and "--distances" not in small:
+        small += " --steps 2 --distances 5"
     if not re.search(r"[|<>]", small):
         code, told = run(shlex.split(small)[1:]), capsys.readouterr().err
     else:
@@ -97,8 +100,17 @@ def check(command, capsys):
     assert code == 0, f"{command}\n{told}"
 
 
-def test_every_command_of_the_readme_runs(workplace, capsys):
-    for command in commands():
+def examples(capsys):
+    """Return the example of every command's help."""
+    for command in HELPS:
+        run([*command, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        yield re.search(r"Example: (.*?) (Arguments|Options):", shown)[1]
+
+
+def test_every_command_of_the_readme_runs_and_then_every_example_of_the_helps(workplace, capsys):
+    pytest.importorskip("matplotlib")
+    for command in [*commands(), *examples(capsys)]:
         if " corpus fetch " not in command:  # that is tested with a server of its own
             check(command, capsys)
 

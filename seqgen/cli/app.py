@@ -20,6 +20,7 @@ app = plain_typer(
     cls=CommandTable,
     name="seqgen",
     help="Train small recurrent language models on text and tunes, and sample from them.",
+    epilog="Begin with: seqgen sample models/fiddle, or seqgen train book.txt -o models/book",
     no_args_is_help=True,
 )
 

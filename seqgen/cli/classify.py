@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 LINES_AT_ONCE = 256
 
+_MODEL = typer.Argument(metavar="MODEL", help="A classifier, made by `seqgen train --task classify`.")
 _FILES = typer.Argument(
-    metavar="FILE...", help="Texts, one a line, or tables with a column of them; else standard input."
+    metavar="FILE", help="Texts, one a line, or tables with a column of them; else standard input."
 )
 
 Others = Annotated[
@@ -33,7 +34,7 @@ Others = Annotated[
 
 
 def classify(
-    model: Annotated[Path, typer.Argument(help="A classifier, made by seqgen train --task classify.")],
+    model: Annotated[Path, _MODEL],
     files: Annotated[list[Path] | None, _FILES] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line a text, with every label.")
@@ -48,10 +49,11 @@ def classify(
     others: Others = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Label texts: a line with label, TAB and probability for every line, or row of a .csv, .tsv or .jsonl.
+    """Label texts, one a line.
 
-    The contribution of a token is by how much the log odds of the label fall when the token is left out.
-    Several classifiers that err in different places (--with) do better together: probabilities are averaged.
+    Prints a line with label, TAB and probability for every line, or row of a .csv, .tsv or .jsonl. The
+    contribution of a token is by how much the log odds of the label fall when the token is left out. Several
+    classifiers that err in different places (--with) do better together: probabilities are averaged.
 
     Example: echo "a gripping film" | seqgen classify models/reviews
     """

@@ -60,7 +60,7 @@ def compare(
     plot: Annotated[Path | None, _PLOT] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train encoders one after the other on the same split with the same budget, and compare them.
+    """Compare encoders, trained on one split with one budget each.
 
     The cell ngram is interpolated Kneser-Ney; its parameters are the n-grams it stores, and -o does not keep
     it.

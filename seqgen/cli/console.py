@@ -25,6 +25,11 @@ def complain(message: str) -> None:
     print(f"seqgen: error: {' '.join(message.split())}", file=sys.stderr)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 file` or `2,000 files`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def show_table(
     rows: Iterable[Sequence[str]], *, headings: Sequence[str] = (), title: str | None = None
 ) -> None:

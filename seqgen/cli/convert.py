@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli.console import notice
+from seqgen.cli.console import counted, notice
 from seqgen.cli.options import folder_to_write
 from seqgen.errors import ConfigError
 
@@ -33,7 +33,7 @@ class TuneFormName(StrEnum):
     PNG = "png"
 
 
-_NAMES = typer.Argument(metavar="IN...", help="Music files, folders, globs, catalogue names, or -.")
+_NAMES = typer.Argument(metavar="IN", help="Music files, folders, globs, catalogue names, or -.")
 _OUTPUT = typer.Argument(metavar="OUT", help="A file, whose suffix says what it is; a folder; or -.")
 
 
@@ -48,10 +48,11 @@ def convert(
         Path | None, typer.Option(help="Play WAV with FluidSynth and this file, not on plucked strings.")
     ] = None,
 ) -> None:
-    """Turn tunes into ABC, MIDI, MusicXML, sound (WAV) or a piano roll (SVG, PNG).
+    """Turn tunes into ABC, MIDI, MusicXML, sound or a piano roll.
 
-    ABC, MIDI, MusicXML and kern are read. An ABC file takes all tunes of a book, another file one (--tune);
-    with a folder as OUT each tune becomes a file of its own. MIDI and WAV play repeats out.
+    ABC, MIDI, MusicXML and kern are read; sound is WAV, a piano roll SVG or PNG. An ABC file takes all tunes
+    of a book, another file one (--tune); with a folder as OUT each tune becomes a file of its own. MIDI and
+    WAV play repeats out.
 
     Example: seqgen convert tunes.abc tune.mid --tune 3
     """
@@ -146,4 +147,4 @@ def _write_folder(written: "Iterator[tuple[Tune, Written]]", folder: Path, form:
         again = f"-{taken[tune.name]}" if taken[tune.name] > 1 else ""  # of the same name in another folder
         with replacing(folder / f"{tune.name}{again}{suffix_of(form)}") as aside:
             aside.write_bytes(result.content)
-    notice(f"{folder}: {taken.total():,} {'file' if taken.total() == 1 else 'files'} written")
+    notice(f"{folder}: {counted(taken.total(), 'file')} written")

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 app = plain_typer(help="List, show and fetch the corpora known by name.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A name that `seqgen corpus list` shows.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="One that `seqgen corpus list` shows.")]
+
+_NAMES = typer.Argument(metavar="NAME", help="Those that `seqgen corpus list` shows.")
 
 
 @app.command("list")
 def list_() -> None:
-    """List the corpora known by name, and whether each is on this machine.
+    """List the corpora known by name, and whether each is here.
 
     Example: seqgen corpus list
     """
@@ -56,8 +58,10 @@ def show(name: Name) -> None:
 
 
 @app.command()
-def fetch(names: Annotated[list[str], typer.Argument(help="Names that `seqgen corpus list` shows.")]) -> None:
-    """Fetch a corpus into the cache, verified; a broken transfer goes on where it stopped.
+def fetch(names: Annotated[list[str], _NAMES]) -> None:
+    """Fetch corpora into the cache, verified.
+
+    A broken transfer goes on where it stopped.
 
     Example: seqgen corpus fetch tinyshakespeare
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli.console import notice
+from seqgen.cli.console import counted, notice
 from seqgen.cli.options import Column, Encoding, Names
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ def doctor(
     encoding: Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON document.")] = False,
 ) -> None:
-    """Look a corpus over: what cannot be read, what is wrong, what comes twice, what it is made of.
+    """Look a corpus over before training.
 
-    Example: seqgen doctor tunes/
+    Tells what cannot be read, what looks wrong, what comes twice, and what the corpus is made of.
+
+    Example: seqgen doctor fiddle
     """
     from seqgen.cli.options import given_values
     from seqgen.config import CorpusConfig
@@ -55,8 +57,8 @@ def _print_tunes(survey: "Survey") -> None:
 
     record, folder = survey.record(), _folder_of(survey.corpus)
     print(
-        f"{record['tunes']:,} tunes read, {record['notes']:,} notes, {record['bars']:,} bars; "
-        f"{record['single_lines']:,} are single lines (melody encoding)"
+        f"{counted(record['tunes'], 'tune')} read, {counted(record['notes'], 'note')}, "
+        f"{counted(record['bars'], 'bar')}; single lines (melody encoding): {record['single_lines']:,}"
     )
     _tell_folder(folder)
     tell = partial(_print_list, folder=folder)
@@ -97,7 +99,8 @@ def _print_text(survey: "TextSurvey") -> None:
     record, folder = survey.record(), _folder_of(survey.corpus)
     longest = record["longest_line"]
     print(
-        f"{record['documents']:,} documents, {record['lines']:,} lines ({record['empty_lines']:,} empty), "
+        f"read as text: {counted(record['documents'], 'document')}, {counted(record['lines'], 'line')} "
+        f"({record['empty_lines']:,} empty), "
         f"{record['characters']:,} characters, {record['distinct_characters']:,} distinct; "
         f"the longest line, {longest['place'].removeprefix(folder)}, has {longest['characters']:,}"
     )
@@ -107,9 +110,8 @@ def _print_text(survey: "TextSurvey") -> None:
     tell("something looks wrong", survey.faults())
     rare = survey.rare()
     if rare:
-        print(
-            f"\nfewer than 5 times: {len(rare):,} characters; --min-count 5 leaves them out\n  {_line(rare)}"
-        )
+        print(f"\nfewer than 5 times: {counted(len(rare), 'character')}; --min-count 5 leaves them out")
+        print(f"  {_line(rare)}")
     repeated = [f"{count:,} x  {place}: {_short(text)}" for place, text, count in survey.repeated()]
     title = f"lines that come again ({record['repeated_lines']:,} copies)"
     tell(title, repeated)
@@ -141,11 +143,13 @@ def _print_list(title: str, lines: Sequence[str], *, folder: str = "", shown: in
 
 
 def _print_histogram(name: str, counts: Mapping[str, int]) -> None:
-    """Print a table of values, counts, shares and bars, of the first rows at most."""
+    """Print a table of values, counts, shares and bars, of the first rows at most, without empty ends."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    held = [place for place, count in enumerate(counts.values()) if count]
+    counts = dict(list(counts.items())[held[0] : held[-1] + 1])
     most, total = max(counts.values()), sum(counts.values())
     table = Table(title=name, title_justify="left", title_style="bold", box=None, show_header=False)
     for justify in ("left", "right", "right", "left"):

@@ -26,6 +26,7 @@ from seqgen.cli.evaluate_translator import evaluate_translator
 from seqgen.cli.evaluate_tunes import compare_samples, pieces_of, quarters_of, sample_rows
 from seqgen.cli.flags import flags_given
 from seqgen.cli.ngram import AUTO, MixNgram, Ngram, NgramOptions, NgramOrder, choose_share, read_with_ngrams
+from seqgen.cli.options import Model
 from seqgen.cli.own_corpus import own_index
 from seqgen.errors import ConfigError, CorpusError
 
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 
 _OTHER_TASKS = {"classify": evaluate_classifier, "translate": evaluate_translator}
 """What scores the models of other tasks."""
-_CORPUS = typer.Argument(help="What to predict; without it, a part of the corpus the model was trained on.")
+_CORPUS = typer.Argument(
+    metavar="CORPUS", help="What to predict; without it, a part of the corpus the model was trained on."
+)
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     corpus: Annotated[list[str] | None, _CORPUS] = None,
     part: Annotated[str, typer.Option(help="train, valid or test: of the model's own corpus.")] = "valid",
     protocol: Annotated[str, typer.Option(help="carried, or windows:N: a fresh state every N.")] = "carried",
@@ -67,9 +70,10 @@ def evaluate(
         bool, typer.Option("--per-token", help="Print a JSON line a token: document, position, token, nats.")
     ] = False,
 ) -> None:
-    """Score a model: nats per token, perplexity, bits per character, byte, note or quarter.
+    """Score a model on its own corpus or on another.
 
-    A classifier is scored on its labels instead: accuracy, macro-F1, confusion matrix; a translation model on
+    Tells nats per token, perplexity, and bits per character, byte, note or quarter. A classifier is scored on
+    its labels instead: accuracy, macro-F1, confusion matrix; a translation model on
     its translations, too: BLEU, chrF.
 
     Every token is charged exactly once, ends of documents included. Scores compare only within one protocol.

@@ -7,7 +7,7 @@ import typer
 
 from seqgen.cli.commands import plain_typer
 from seqgen.cli.console import notice, print_table
-from seqgen.cli.options import Names, by_name, file_to_write
+from seqgen.cli.options import Model, Names, by_name, file_to_write
 from seqgen.cli.prompts import is_file_name, read_prompt, tell_remarks
 from seqgen.errors import ConfigError, CorpusError
 
@@ -25,7 +25,6 @@ MAP_TOKENS = 150
 
 app = plain_typer(help="Look inside a model: gradients, embeddings, gates.", no_args_is_help=True)
 
-Model = Annotated[Path, typer.Argument(help="A model directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Plot = Annotated[
     Path | None, typer.Option(callback=file_to_write, help="Also draw it: a PNG, SVG or PDF file.")
@@ -53,13 +52,14 @@ def gradients(
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
-    """Show how far back a loss is felt: the norm of its gradient at each earlier state.
+    """Show how far back a loss is felt.
 
-    The factor is what a step back multiplies the norm by: below 1 it vanishes, above 1 it explodes. Recurrent
-    weights scaled up with --scale make it explode on purpose; --clip 1 shows what clipping then does for a
-    step of gradient descent at the learning rate of training.
+    That is the norm of its gradient at each earlier state. The factor is what a step back multiplies the norm
+    by: below 1 it vanishes, above 1 it explodes. Recurrent weights scaled up with --scale make it explode on
+    purpose; --clip 1 shows what clipping then does for a step of gradient descent at the learning rate of
+    training.
 
-    Example: seqgen inspect gradients models/rnn book.txt --with models/lstm --plot flow.png
+    Example: seqgen inspect gradients models/book book.txt --scale 2 --plot flow.png
     """
     import json
     from dataclasses import asdict
@@ -206,9 +206,9 @@ def neighbours(
     plot: Annotated[Path | None, _MAP] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the tokens whose vectors are nearest to that of a token, by cosine.
+    """Show the tokens nearest to a token, by the cosine.
 
-    Example: seqgen inspect neighbours models/words king --plot map.svg
+    Example: seqgen inspect neighbours models/words the --plot map.svg
     """
     import json
 
@@ -267,12 +267,13 @@ def gates(
         bool, typer.Option("--json", help="Print every gate and value of every token as JSON.")
     ] = False,
 ) -> None:
-    """Show what gates and cells do while the model reads, and which cells watch what.
+    """Show what gates and cells do while the model reads.
 
-    Cells are ranked by how well they tell tokens within quotes or brackets, line ends, indentation and bar
-    lines from the others; 0 is chance, 1 perfect. A text of a few thousand characters ranks best.
+    Also which cells watch what. Cells are ranked by how well they tell tokens within quotes or brackets, line
+    ends, indentation and bar lines from the others; 0 is chance, 1 perfect. A text of a few thousand
+    characters ranks best.
 
-    Example: seqgen inspect gates models/pydoc - -o strip.html < page.txt
+    Example: seqgen inspect gates models/book book.txt -o strip.html
     """
     import json
 

@@ -21,7 +21,9 @@ MixNgram = Annotated[
 ]
 Index = Annotated[
     str | None,
-    typer.Option(help="The corpus of these two: an index, files or a name; else what the model learnt from."),
+    typer.Option(
+        help="What --max-copy and --mix-ngram search: an index, files or a name; else the model's own corpus."
+    ),
 ]
 
 

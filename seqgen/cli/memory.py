@@ -29,8 +29,10 @@ class TaskName(StrEnum):
     REVERSE = "reverse"
 
 
-_TASK = typer.Argument(help="adding, agreement, copy or reverse.", metavar="TEST")
-_CELLS = typer.Option(help=f"Encoders to test; {DEFAULT_CELLS} unless given, window and bow can, too.")
+_TASK = typer.Argument(
+    metavar="TEST", help="To add two numbers, tell a language by a country, copy letters or reverse them."
+)
+_CELLS = typer.Option(help="Encoders to test; window and bow can be, too.")
 _DISTANCES = typer.Option(help="Steps between a fact and its use, such as 2,10,100.")
 _STEPS = typer.Option(min=1, help=f"Of training at most, for each network; {DEFAULT_STEPS:,} unless given.")
 _MINUTES = typer.Option(min=0.001, help="Of training at most, for each network.")
@@ -66,10 +68,11 @@ def memory(
     flow: Annotated[Path | None, _FLOW] = None,
     output: Annotated[Path | None, _OUTPUT] = None,
 ) -> None:
-    """Test how far back encoders remember: the share of right answers by distance, as JSON and a table.
+    """Test how far back encoders remember.
 
-    Each distance has a network of its own, as in the literature; with --curriculum one network learns all.
-    Sequences are drawn at random, so there is nothing to learn by heart.
+    Prints the share of right answers by distance, as JSON, and a table on stderr. Each distance has a network
+    of its own, as in the literature; with --curriculum one network learns all. Sequences are drawn at random,
+    so there is nothing to learn by heart.
 
     Example: seqgen memory agreement --plot memory.svg
     """

@@ -20,7 +20,7 @@ _TEXT_WIDTH = 60
 _STYLES = ("", "yellow", "dark_orange", "bold red")
 """Of what is no copy, of copies, of those of at least twice and of four times the least length."""
 
-_FILES = typer.Argument(metavar="FILE...", help="What to examine: text or tunes; - reads standard input.")
+_FILES = typer.Argument(metavar="FILE", help="What to examine: text or tunes; - reads standard input.")
 _INDEX = typer.Option(help="An index directory, or a corpus by name or path: its training part is searched.")
 _LEAST = typer.Option(min=1, help="From this length on a match is a copy; by the level unless given.")
 _VIEW = typer.Option("--view/--no-view", help="Show the text, copies coloured; on a terminal unless given.")
@@ -35,12 +35,12 @@ def novelty(
         bool, typer.Option("--json", help="Print one JSON document, with the match at every position.")
     ] = False,
 ) -> None:
-    """Tell how much of a text or tune is copied from a corpus, and from where.
+    """Tell what of a text or tune stands in a corpus, and where.
 
     For every position the longest match is found that the training part holds; notes are compared by their
     intervals, in any key. The index gets a suffix array if it has none.
 
-    Example: seqgen novelty samples.txt --index book.index
+    Example: seqgen novelty sample.txt --index pydoc.index
     """
     from seqgen.data.indexing import ensure_index
     from seqgen.kernels.jit import telling_of_compilation

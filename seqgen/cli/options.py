@@ -8,17 +8,18 @@ import typer
 
 from seqgen.errors import ConfigError
 
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
 Names = Annotated[
     list[str],
-    typer.Argument(
-        metavar="CORPUS...", help="Files, folders, globs, - for standard input, or catalogue names."
-    ),
+    typer.Argument(metavar="CORPUS", help="Files, folders, globs, - for standard input, or catalogue names."),
 ]
 Split = Annotated[str | None, typer.Option(help="Shares of train/valid/test, such as 90/5/5.")]
 Documents = Annotated[str | None, typer.Option(help="files, lines or paragraphs: what a document is.")]
 Column = Annotated[str | None, typer.Option(help="The text column of csv, tsv or jsonl: name or number.")]
 Encoding = Annotated[str | None, typer.Option(help="Of text files; utf-8 unless given.")]
-OnError = Annotated[str | None, typer.Option(help="fail or skip; unless given, music files are skipped.")]
+OnError = Annotated[
+    str | None, typer.Option(help="What cannot be read: fail or skip; unless given, music alone is skipped.")
+]
 MinCount = Annotated[int | None, typer.Option(help="What is seen less often is <unk>.")]
 MaxSize = Annotated[int | None, typer.Option(help="Most tokens; for subwords 8000 unless given.")]
 Lowercase = Annotated[bool | None, typer.Option("--lowercase", help="Read all letters as lower case.")]

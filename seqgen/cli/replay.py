@@ -19,21 +19,23 @@ from seqgen.files import missing
 if TYPE_CHECKING:
     from seqgen.sampling.receipts import Receipt
 
-_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="Write to this file.")
+_OUTPUT = typer.Option(
+    "--output", "-o", callback=file_to_write, help="Write to this file; else to standard output."
+)
 
 
 def replay(
-    receipt: Annotated[Path, typer.Argument(help="What `seqgen sample --receipt` wrote.")],
+    receipt: Annotated[Path, typer.Argument(metavar="RECEIPT", help="What `seqgen sample --receipt` wrote.")],
     model: Annotated[Path | None, typer.Option(help="Where the model is now, if it was moved.")] = None,
     output: Annotated[Path | None, _OUTPUT] = None,
     batch_size: BatchSize = None,
 ) -> None:
-    """Make the samples of a receipt again, and check that they are the same.
+    """Make the samples of a receipt again, the same to the byte.
 
     Each sample is compared with the receipt's sha256 before it is written. If the model, a file that was
     read or the machine is another, so that it cannot be made again, that is told and it is not written.
 
-    Example: seqgen replay tunes.json -o tunes.abc
+    Example: seqgen replay receipt.json -o again.txt
     """
     from seqgen.sampling.receipts import checked, read_receipt
 

@@ -7,7 +7,7 @@ import typer
 
 from seqgen.cli import report_classifier, report_language, report_translator
 from seqgen.cli.console import notice
-from seqgen.cli.options import file_to_write
+from seqgen.cli.options import Model, file_to_write
 from seqgen.cli.reporting import TaskReport
 from seqgen.errors import ConfigError
 from seqgen.files import unreadable
@@ -27,18 +27,18 @@ _SEED = typer.Option(min=0, help="Decides the samples; 1 if not given.")
 
 
 def report(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     output: Annotated[Path, _OUTPUT] = Path("report.html"),
     compare: Annotated[Path | None, _COMPARE] = None,
     count: Annotated[int | None, _COUNT] = None,
     temperature: Annotated[float | None, _TEMPERATURE] = None,
     seed: Annotated[int | None, _SEED] = None,
 ) -> None:
-    """Write a page on a model: what it makes, how it learned, what it watches. The page needs no network.
+    """Write a page on a model: what it makes, learned and watches.
 
-    Of a language model it shows samples, cells and gradients, of a classifier the confusion matrix and what
-    tokens contribute, of a translation model translations and attention. Tunes come with a button that plays
-    them, and as notation where `pip install 'seqgen[score]'` was done.
+    The page needs no network. Of a language model it shows samples, cells and gradients, of a classifier the
+    confusion matrix and what tokens contribute, of a translation model translations and attention. Tunes come
+    with a button that plays them, and as notation where `pip install 'seqgen[score]'` was done.
 
     Example: seqgen report models/fiddle -o fiddle.html
     """

@@ -17,7 +17,7 @@ from seqgen.cli.console import notice
 from seqgen.cli.interactive import LENGTH as INTERACTIVE_LENGTH
 from seqgen.cli.interactive import check_options, converse
 from seqgen.cli.looking_up import Index, MaxCopy, MixNgram, look_up
-from seqgen.cli.options import file_to_write
+from seqgen.cli.options import Model, file_to_write
 from seqgen.cli.prompts import STDIN, is_file_name, read_prompt, standard_input, tell_remarks
 from seqgen.cli.recording import make_receipt
 from seqgen.cli.sample_run import Run, check_destination, write_parts
@@ -50,7 +50,9 @@ class FormatName(StrEnum):
 _COUNT = "How many samples; 1, but without end if the length has none."
 _LENGTH = typer.Option(help=f"Tokens at most; {TEXT_LENGTH} for text, {TUNE_LENGTH} for a tune; 0: no end.")
 _PROMPT = typer.Option(help="Text to go on from, or for music a tune file; - reads standard input.")
-_OUTPUT = typer.Option("--output", "-o", callback=file_to_write, help="Write to this file.")
+_OUTPUT = typer.Option(
+    "--output", "-o", callback=file_to_write, help="Write to this file, as its suffix says; else to stdout."
+)
 _STOP = typer.Option(help="End at this text, which is not shown; may be given several times.")
 _FORMAT = typer.Option(
     "--format", help="Otherwise by the suffix of -o; text, ABC (one line of notes) or MIDI."
@@ -58,7 +60,7 @@ _FORMAT = typer.Option(
 
 
 def plan_samples(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     count: Annotated[int | None, typer.Option("--count", "-n", help=_COUNT)] = None,
     length: Annotated[int | None, _LENGTH] = None,
     temperature: options.Temperature = "1.0",

@@ -40,7 +40,7 @@ Beam = Annotated[
 ]
 NBest = Annotated[int, typer.Option(help="How many a beam search shows, the best first.")]
 Diverse = Annotated[
-    float, typer.Option(help="How much those should differ, in nats a token; 0.5 is moderate.")
+    float, typer.Option(help="How much the --n-best should differ, in nats a token; 0.5 is moderate.")
 ]
 BestOf = Annotated[int, typer.Option(help="Draw so many for each sample, and keep the likeliest.")]
 LengthPenalty = Annotated[

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from seqgen.cli.console import notice
-from seqgen.cli.options import file_to_write
+from seqgen.cli.console import counted, notice
+from seqgen.cli.options import Model, file_to_write
 from seqgen.cli.prompts import STDIN, standard_input
 from seqgen.errors import ConfigError, TokenError
 
@@ -28,7 +28,7 @@ _FAVOURS = (
 """What is likelier under MODEL, what under the other, in a page's colours: by over one bit, by over three."""
 _CLEAR_BITS = (1.0, 3.0)
 
-_FILE = typer.Argument(metavar="[FILE]", help="What to read: a text, tunes; without it, standard input.")
+_FILE = typer.Argument(metavar="FILE", help="What to read: a text or tunes, - for standard input.")
 _VIEW = typer.Option("--view", help="Show the text in colour instead of JSON lines.")
 _AGAINST = typer.Option(metavar="MODEL", help="A second model: which of the two more likely wrote it?")
 _OUTPUT = typer.Option(
@@ -69,7 +69,7 @@ class _Token(NamedTuple):
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    model: Model,
     file: Annotated[str, _FILE] = STDIN,
     against: Annotated[Path | None, _AGAINST] = None,
     view: Annotated[bool, _VIEW] = False,
@@ -78,13 +78,14 @@ def score(
         bool, typer.Option("--exact", help="Use weights as trained, not rounded to int8.")
     ] = False,
 ) -> None:
-    """Tell how much each token of a text or tune surprises a model, in bits.
+    """Tell how much each token surprises a model, in bits.
 
-    Prints a JSON line a token: document, position in it, token, text, bits, and the rank of the token among
-    all, 1 for the one that the model held likeliest. With --against it also has the bits of the other model
-    and the difference, above 0 where MODEL is the likelier author; a last line gives totals.
+    Reads a text or tunes. Prints a JSON line a token: document, position in it, token, text, bits, and the
+    rank of the token among all, 1 for the one that the model held likeliest. With --against it also has the
+    bits of the other model and the difference, above 0 where MODEL is the likelier author; a last line gives
+    totals.
 
-    Example: seqgen score models/pydoc page.txt --view
+    Example: seqgen score models/book book.txt --view
     """
     if view and output:
         raise ConfigError("--view and -o are two ways to show the same; leave one out")
@@ -211,10 +212,10 @@ def _summary(tokens: list[_Token], model: Path, against: Path | None) -> str:
     count = max(len(tokens), 1)
     mean = sum(token.bits for token in tokens) / count
     if against is None:
-        return f"{len(tokens):,} tokens, {mean:.3f} bits per token"
+        return f"{counted(len(tokens), 'token')}, {mean:.3f} bits per token"
     total = _totals(tokens, model, against)
     return (
-        f"{len(tokens):,} tokens, {mean:.3f} bits per token under {model}, "
+        f"{counted(len(tokens), 'token')}, {mean:.3f} bits per token under {model}, "
         f"{total['other_bits'] / count:.3f} under {against}: {abs(total['difference']):,.1f} bits "
         f"({abs(total['per_token']):.3f} per token) in favour of {total['likelier'] or 'neither'}"
     )

@@ -90,7 +90,8 @@ def train(
     embedding_dropout: Annotated[float | None, typer.Option(help="Share of the vocabulary dropped.")] = None,
     weight_drop: Annotated[float | None, typer.Option(help="Share of recurrent weights dropped.")] = None,
     locked_dropout: Annotated[
-        bool | None, typer.Option("--locked-dropout/--free-dropout", help="One mask for all time steps.")
+        bool | None,
+        typer.Option("--locked-dropout/--free-dropout", help="One mask for all time steps, or one each."),
     ] = None,
     activation_regularization: Annotated[
         float | None, typer.Option("--ar", help="Weight of the features' mean square.")
@@ -121,7 +122,9 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Minutes of training; 3 with no budget.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of training; 3 if no budget is given.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
@@ -175,9 +178,9 @@ def train(
     target_level: TargetLevel = None,
     target_max_size: TargetMaxSize = None,
 ) -> None:
-    """Train a model on a corpus: a language model, or one for another --task.
+    """Train a model: a language model, or one for another --task.
 
-    Example: seqgen train fiddle -o models/fiddle --minutes 2
+    Example: seqgen train fiddle -o models/dances --minutes 2
     """
     from seqgen.config import build_config, merge, nest
 

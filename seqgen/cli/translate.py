@@ -20,6 +20,7 @@ _READ_BYTES = 1 << 16
 _LONGEST_PLOT = 60
 """Most tokens of a side whose attention can still be seen."""
 
+_MODEL = typer.Argument(metavar="MODEL", help="A translation model, made by `seqgen train --task translate`.")
 _SCORE = typer.Option(
     "--score", metavar="FILE", help="Compare with the translations in this file, line by line."
 )
@@ -29,8 +30,8 @@ _PLOT = typer.Option(
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="A model of --task translate.")],
-    beam: Annotated[int, typer.Option(min=1, help="Targets pursued at once; 1 is greedy.")] = 5,
+    model: Annotated[Path, _MODEL],
+    beam: Annotated[int, typer.Option(min=1, help="Translations pursued at once; 1 is greedy.")] = 5,
     length_penalty: Annotated[float, typer.Option(min=0.0, help="The larger, the longer; 0 is none.")] = 1.0,
     n_best: Annotated[int, typer.Option("--n-best", min=1, help="Translations of a line, best first.")] = 1,
     copy_unknown: Annotated[
@@ -43,7 +44,7 @@ def translate(
     attention_plot: Annotated[Path | None, _PLOT] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
-    """Translate lines of standard input, in order, each as soon as it has come.
+    """Translate lines of standard input, each as it comes.
 
     With --n-best, the translations of a line stand on lines of their own. With --score the result is BLEU and
     chrF (sacreBLEU) instead of the translations; `seqgen evaluate` scores on the model's own pairs.

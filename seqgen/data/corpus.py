@@ -138,7 +138,7 @@ def open_corpus(names: Sequence[str], config: CorpusConfig, *, level: str = "aut
     Args:
         names: Files, folders, globs, `-`, or names of the catalogue.
         config: How its files are read.
-        level: `note` reads music, another level text; `auto` decides by what most files are.
+        level: `note` reads music, another level text; `auto` takes music where half of the files hold it.
 
     Raises:
         CorpusError: If there is nothing to read.
@@ -147,7 +147,7 @@ def open_corpus(names: Sequence[str], config: CorpusConfig, *, level: str = "aut
     found = find_sources(names)
     music = sum(source.kind in MUSIC_KINDS for source in found.sources)
     if level == "auto":
-        modality = "music" if 2 * music > len(found.sources) else "text"
+        modality = "music" if 2 * music >= len(found.sources) else "text"  # a book of tunes has a README
     else:
         modality = "music" if level == "note" else "text"
     if config.column is not None and not any(source.kind in TABLE_KINDS for source in found.sources):

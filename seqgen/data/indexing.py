@@ -286,7 +286,7 @@ def _check_text(config: CorpusConfig) -> None:
 
 
 def _most_files(corpus: Corpus) -> str:
-    return "most files hold music" if corpus.modality == "music" else "the corpus is text"
+    return "the files hold music" if corpus.modality == "music" else "the corpus is text"
 
 
 def _given_index(path: Path, config: Config, tokenizer: Tokenizer | None) -> TokenIndex:

@@ -150,8 +150,26 @@ def test_rows_of_a_table_are_documents_and_lines_of_a_text(tmp_path, capsys):
 def test_the_report_on_a_text_is_for_people(letter, capsys):
     assert run(["doctor", "letter.txt"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("1 documents, 5 lines (1 empty), 69 characters")
+    assert out.startswith("read as text: 1 document, 5 lines (1 empty), 69 characters")
     assert "  2 x  letter.txt:1: Dear Anna, how are you today?" in out.splitlines()
+
+
+def test_a_book_of_tunes_with_a_readme_is_music(tmp_path, capsys):
+    (tmp_path / "books").mkdir()
+    (tmp_path / "books" / "reel.abc").write_text(tune(1, REEL))
+    (tmp_path / "books" / "README.md").write_text("Tunes of my village.\n")
+    assert run(["doctor", "books"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 tune read, ")
+    assert "files without music: README.md" in out
+
+
+def test_tables_end_with_their_last_count(letter, capsys):
+    assert run(["doctor", "letter.txt"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("characters a line")
+    assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["0", "1-20", "21-50"]
+    assert lines[start + 4] == ""
 
 
 def test_empty_tracks_and_voices_that_end_early_are_told(tmp_path, capsys):

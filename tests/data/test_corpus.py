@@ -26,9 +26,10 @@ def mixed(tmp_path):
     return tmp_path
 
 
-def test_a_corpus_is_music_if_most_files_are(mixed):
-    assert opened(mixed).modality == "music"
+def test_a_corpus_is_music_if_half_of_its_files_are(mixed):
     (mixed / "d.txt").write_text("more")
+    assert opened(mixed).modality == "music"
+    (mixed / "e.txt").write_text("still more")
     assert opened(mixed).modality == "text"
 
 
