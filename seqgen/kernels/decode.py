@@ -1,8 +1,8 @@
 """The sampling loop on a CPU, without torch: weights in, tokens out, everything between them compiled.
 
-A step has two halves: the network, here, and the draw, in `seqgen.kernels.draw_rows`. Each sequence is
-computed on its own, from its own state and from random numbers keyed by its own number. Batch size, chunk
-size and the number of threads therefore never change a token.
+Each sequence is computed on its own, from its own state and from random numbers keyed by its own number.
+Batch size, chunk size and the number of threads therefore never change a token. The draws are those of
+`seqgen.kernels.draw_loop`.
 
 Layer 0 needs no product with its input: what a token contributes (embedding times input weights plus bias)
 is computed when the token is first read, and remembered in a table. Cells with a mogrifier or layer
@@ -26,10 +26,10 @@ from seqgen.kernels.decode_context import NOTHING, step_with_context
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
 from seqgen.kernels.decode_step import copy, divide_among_clusters, forget, update
 from seqgen.kernels.draw import DrawRule, log_sum
-from seqgen.kernels.draw_rows import (
+from seqgen.kernels.draw_loop import consume, draw_tokens, project
+from seqgen.kernels.draw_state import (
     NO_TOKENS,
     DrawState,
-    draw_rows,
     make_chunk,
     make_terms,
     start_draws,
@@ -183,7 +183,7 @@ class Decoder:
         terms, chunk = make_terms(rule, constraint, copying, mixing), make_chunk(state.draws, past, count)
 
         def go_on(crew: Crew) -> None:
-            _draw(self._network, state._replace(crew=crew), terms, chunk)
+            draw_tokens(self._network, state._replace(crew=crew), *terms, *chunk, 0, count)
 
         with_helpers(go_on, threads)
         return chunk.drawn()
@@ -220,30 +220,22 @@ class Decoder:
 
 @compiled
 def _advance(network: Any, state: Any) -> None:
-    _consume(network.options, network, state)
-    _project(network, state)
-
-
-@compiled
-def _draw(network: Any, state: Any, terms: Any, chunk: Any) -> None:
-    for step in range(chunk.logprobs.shape[1]):
-        _consume(network.options, network, state)
-        _project(network, state)
-        draw_rows(state.draws, state.logits, terms, chunk, step)
+    consume(network.options, network, state)
+    project(network.options, network, state)
 
 
 @compiled
 def _read(network: Any, state: Any, tokens: Any) -> None:
     for token in tokens:
-        _consume(network.options, network, state)
+        consume(network.options, network, state)
         state.draws.token[0] = token
 
 
 @compiled
 def _judge(network: Any, state: Any, tokens: Any, logprobs: Any, ranks: Any) -> None:
     for step in range(len(tokens)):
-        _consume(network.options, network, state)
-        _project(network, state)
+        consume(network.options, network, state)
+        project(network.options, network, state)
         logits, token = state.logits[0, : len(state.draws.scores)], tokens[step]
         logprobs[step] = logits[token] - log_sum(logits, state.draws.scores)
         better = 0
@@ -251,11 +243,6 @@ def _judge(network: Any, state: Any, tokens: Any, logprobs: Any, ranks: Any) -> 
             better += logits[v] > logits[token]
         ranks[step] = better + 1
         state.draws.token[0] = token
-
-
-def _consume(options: Any, network: Any, state: Any) -> None:
-    """Feed each live row's pending token through the layers, by what options their cells have."""
-    raise NotImplementedError
 
 
 def _step_plainly(options: Plain, network: Any, state: Any) -> None:
@@ -285,12 +272,29 @@ def _step_plainly(options: Plain, network: Any, state: Any) -> None:
                 update(network.gates, state.from_input[row], state.from_hidden[row], hidden, memory)
 
 
-@overload(_consume, strict=False, jit_options={"error_model": "numpy"})
+def _multiply_with_head(options: Any, network: Any, state: Any) -> None:
+    live = state.draws.live
+    for row in range(len(live)):
+        copy(network.head_bias, state.logits[row])
+    top = state.hidden[state.hidden.shape[0] - 1]
+    multiply(top, network.head, 0, state.digits[0], live, state.logits, state.crew)
+    for row in range(len(live)):
+        if live[row]:
+            divide_among_clusters(state.logits[row], network.clusters)
+
+
+_STEPS = {Plain: _step_plainly, Options: step_with_options, Context: step_with_context}
+
+
+@overload(consume, strict=False, jit_options={"error_model": "numpy"})
 def _choose(options: Any, network: Any, state: Any) -> Any:
     """Compile the step into its caller: another function in between would take a second more to compile."""
-    return {Plain: _step_plainly, Options: step_with_options, Context: step_with_context}[
-        options.instance_class
-    ]
+    return _STEPS.get(options.instance_class)
+
+
+@overload(project, strict=False, jit_options={"error_model": "numpy"})
+def _choose_projection(options: Any, network: Any, state: Any) -> Any:
+    return _multiply_with_head if options.instance_class in _STEPS else None
 
 
 @compiled
@@ -302,16 +306,3 @@ def _make_known(network: Any, state: Any, token: Any) -> None:
     for j in range(network.input_bias.shape[1]):
         row[0, j] = fma(row[0, j], network.embedding_scale[token], network.input_bias[0, j])
     state.known[token] = True
-
-
-@compiled
-def _project(network: Any, state: Any) -> None:
-    """Compute the logits from the top layer's hidden state."""
-    live = state.draws.live
-    for row in range(len(live)):
-        copy(network.head_bias, state.logits[row])
-    top = state.hidden[state.hidden.shape[0] - 1]
-    multiply(top, network.head, 0, state.digits[0], live, state.logits, state.crew)
-    for row in range(len(live)):
-        if live[row]:
-            divide_among_clusters(state.logits[row], network.clusters)

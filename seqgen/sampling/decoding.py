@@ -12,7 +12,7 @@ from seqgen.kernels.constraint import FREE, Constraint
 from seqgen.kernels.copying import ANY_COPY, CopyLimit
 from seqgen.kernels.decode import NO_PAST, Decoder
 from seqgen.kernels.draw import DrawRule
-from seqgen.kernels.draw_rows import NO_TOKENS, DrawState
+from seqgen.kernels.draw_state import NO_TOKENS, DrawState
 from seqgen.kernels.layout import Floats
 from seqgen.kernels.mixing import NO_MIX, NgramMix
 

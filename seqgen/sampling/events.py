@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from seqgen.data.tokenizers import EOS_ID, StreamDecoder
 from seqgen.kernels.copying import STUCK
-from seqgen.kernels.draw_rows import ENDED
+from seqgen.kernels.draw_state import ENDED
 from seqgen.sampling.stops import Drawn, StopWatch
 
 Reason = Literal["eos", "stop", "length", "copy"]

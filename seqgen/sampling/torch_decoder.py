@@ -1,7 +1,7 @@
-"""The network of a sampler in torch, on any of its devices; the compiled half of the sampling loop draws.
+"""The network of a sampler in torch, on any of its devices; compiled code draws.
 
 All rows of a batch share each product. The logits are copied to the memory of the host, where
-`seqgen.kernels.draw_rows` draws: from the same logits, the same tokens as `seqgen.kernels.decode`.
+`seqgen.kernels.draw_loop` draws from them: the same logits give the same tokens.
 
 Sizes: B sequences, H features, V tokens.
 """
@@ -22,14 +22,14 @@ from seqgen.kernels.constraint import FREE, Constraint
 from seqgen.kernels.copying import ANY_COPY, CopyLimit
 from seqgen.kernels.decode import NO_PAST
 from seqgen.kernels.draw import DrawRule
-from seqgen.kernels.draw_rows import (
+from seqgen.kernels.draw_loop import draw_given
+from seqgen.kernels.draw_state import (
     EOS,
     NO_TOKENS,
     Chunk,
     DrawState,
     Terms,
     divide_draws,
-    draw_rows_alone,
     make_chunk,
     make_terms,
     start_draws,
@@ -172,7 +172,7 @@ class TorchDecoder:
 
 def _draw_share(logits: Floats, step: int, share: tuple[slice, DrawState, Terms, Chunk]) -> None:
     rows, draws, terms, chunk = share
-    draw_rows_alone(draws, logits[rows], terms, chunk, step)
+    draw_given(draws, logits[rows], terms, chunk, step)
 
 
 @torch.inference_mode()

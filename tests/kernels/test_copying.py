@@ -4,7 +4,7 @@ import pytest
 from seqgen.data.suffixes import sort_suffixes
 from seqgen.kernels.copying import STUCK, CopyLimit, read_only
 from seqgen.kernels.decode import Decoder
-from seqgen.kernels.draw_rows import ENDED
+from seqgen.kernels.draw_state import ENDED
 from tests.data.plain_suffixes import longest_match
 from tests.kernels.plain_decode import fixed_distribution, plain_sample, random_weights
 from tests.kernels.test_decode import in_two_parts, never, rule

@@ -6,7 +6,7 @@ import pytest
 
 from seqgen.kernels.decode import Decoder
 from seqgen.kernels.draw import DrawRule
-from seqgen.kernels.draw_rows import ENDED
+from seqgen.kernels.draw_state import ENDED
 from seqgen.sampling.automata import make_automaton
 from tests.kernels.plain_decode import PlainDecoder, plain_sample, random_weights
 

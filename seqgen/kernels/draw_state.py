@@ -1,4 +1,4 @@
-"""From the logits of a batch to its tokens, compiled: the half of a step that is the same for all networks.
+"""What the sampling loop knows of a batch besides its network: where its sequences stand in what is drawn.
 
 Each row draws from random numbers keyed by the number of its sequence and by its own step, and from what it
 has drawn itself: how many rows there are, and which thread draws them, never changes a token.
@@ -7,32 +7,20 @@ Sizes: B sequences, V tokens.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.kernels.constraint import Constraint, advance, forbid, make_room
-from seqgen.kernels.copying import ANY_COPY, STUCK, CopyLimit, forbid_copies, read_copied
-from seqgen.kernels.draw import BROKEN, DrawRule, draw_token, forbid_repeats, log_sum, score
-from seqgen.kernels.jit import compiled
-from seqgen.kernels.mixing import (
-    NO_MIX,
-    NgramMix,
-    Trail,
-    follow_contexts,
-    mix_in,
-    read_contexts,
-    start_trail,
-)
-from seqgen.kernels.philox import uniform
-from seqgen.kernels.suffixes import NOWHERE, Match, follow, no_match
+from seqgen.kernels.constraint import Constraint, make_room
+from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_copied
+from seqgen.kernels.draw import BROKEN, DrawRule
+from seqgen.kernels.mixing import NO_MIX, NgramMix, Trail, read_contexts, start_trail
+from seqgen.kernels.suffixes import NOWHERE, Match, no_match
 
 EOS = 0
 ENDED = -1  # in place of a token, after a sequence's end
-ONE_STEP = np.uint64(1)
 NO_TOKENS = np.zeros(0, np.int64)
 
 
@@ -194,56 +182,3 @@ def make_chunk(draws: DrawState, past: NDArray[np.int64], count: int) -> Chunk:
     seen = np.full((batch, before + count), ENDED, np.int64)
     seen[:, :before] = past
     return Chunk(seen, np.zeros((batch, count), np.float64))
-
-
-@partial(compiled, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def draw_rows(draws: Any, logits: Any, terms: Any, chunk: Any, step: Any) -> None:
-    """Draw a token for each live row; part of compiled code, into which it is put without a call.
-
-    Args:
-        draws: A DrawState, which goes on by a token.
-        logits: What the network gives, (B, V or more). Overwritten.
-        terms: From `make_terms`.
-        chunk: A Chunk. Receives the tokens: BROKEN where the logits are not finite, STUCK where no token is
-            left to be drawn.
-        step: How many tokens of the chunk were drawn before.
-    """
-    rule, constraint, copying, mixing, room = terms
-    seen, logprobs = chunk
-    now, scores = seen.shape[1] - logprobs.shape[1] + step, draws.scores
-    for row in range(len(draws.live)):
-        if not draws.live[row]:
-            continue
-        given, before = logits[row, : len(scores)], seen[row, :now]
-        log_total = log_sum(given, scores)
-        if np.isnan(log_total):
-            seen[row, now], draws.live[row] = BROKEN, False
-            continue
-        if mixing.share > 0.0:
-            mix_in(mixing, draws.trail, row, given, log_total)
-            log_total = 0.0
-        drawn = np.int64(draws.step[row])
-        score(given, rule, before, log_total, scores)
-        if len(constraint.distance):
-            forbid(constraint, draws.place[row], constraint.length - drawn - 1, room, scores)
-        if copying.longest and not forbid_copies(copying, draws.match, row, scores):
-            seen[row, now], draws.live[row] = STUCK, False
-            continue
-        if rule.ngram:
-            forbid_repeats(before, rule.ngram, scores)
-        token = draw_token(scores, rule, drawn, uniform(rule.seed, draws.sequence[row], draws.step[row]))
-        seen[row, now], logprobs[row, step] = token, given[token] - log_total
-        if len(constraint.distance) and token > EOS:
-            draws.place[row] = advance(constraint, draws.place[row], token)
-        if copying.longest:
-            follow(copying.text, copying.order, draws.match, row, token)
-        if mixing.share > 0.0:
-            follow_contexts(mixing, draws.trail, row, token)
-        draws.token[row], draws.live[row] = token, token > EOS
-        draws.step[row] += ONE_STEP
-
-
-@compiled
-def draw_rows_alone(draws: Any, logits: Any, terms: Any, chunk: Any, step: Any) -> None:
-    """Do as `draw_rows`, when called from Python."""
-    draw_rows(draws, logits, terms, chunk, step)
