@@ -23,6 +23,7 @@ from seqgen.kernels.team import Barrier, count_up, run_together, share, wait_unt
 
 MOST_THREADS = 8
 BYTES_A_THREAD = 750_000  # of weights: with fewer, waiting for each other costs more than is gained
+BYTES_A_CALL = 16_000_000  # of weights, as often as they are read: with fewer, helpers wake up too late
 SLOTS = 4  # orders that may be under way
 DEPTH = 8  # terms of a float32 product that are added in one pass over its outputs
 _APART = 16  # 64-bit words between counters, so that no two share a line that is fetched
@@ -56,8 +57,16 @@ def crew_size(weight_bytes: int, most: int) -> int:
     return max(1, min(most, MOST_THREADS, weight_bytes // BYTES_A_THREAD))
 
 
-def with_helpers(loop: Callable[[Crew], None], threads: int) -> None:
-    """Call a compiled loop with a crew of so many threads, whose helpers end when it does."""
+def with_helpers(loop: Callable[[Crew], None], threads: int, reads: float = np.inf) -> None:
+    """Call a compiled loop with a crew, whose helpers end when it does.
+
+    Args:
+        loop: It releases the interpreter lock.
+        threads: Of the crew.
+        reads: How many bytes of weights the loop reads; if these are few, it is over before helpers are
+            awake, and has none.
+    """
+    threads = threads if reads >= BYTES_A_CALL else 1
     orders, counters = np.zeros((SLOTS, _APART), np.int64), np.zeros((threads, _APART), np.int64)
 
     def work(thread: int, barrier: Barrier) -> None:

@@ -12,7 +12,7 @@ normalisation are the work of `seqgen.kernels.decode_options`, networks that see
 Sizes: B sequences; the others are those of `seqgen.kernels.layout`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,7 @@ from seqgen.kernels.draw_state import (
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import Context, Floats, Options, Plain, lay_out, weight_bytes
 from seqgen.kernels.mixing import NO_MIX, NgramMix
+from seqgen.runtime import cpu_count
 
 BATCH_SIZE = 64  # with more, nothing is gained
 NO_PAST = np.zeros((1, 0), np.int64)
@@ -83,6 +84,7 @@ class Decoder:
     ) -> None:
         """Lay the weights out; arguments and errors are those of `lay_out`."""
         self._network = lay_out(weights, cell, exact=exact, context=context)
+        self._weight_bytes = weight_bytes(self._network)
         self._context = context if isinstance(self._network.options, Context) else 1
         self.vocab = len(self._network.embedding)
 
@@ -91,7 +93,7 @@ class Decoder:
 
         Threads that have sequences of their own never wait for each other: only fewer sequences are shared.
         """
-        together = crew_size(weight_bytes(self._network), threads)
+        together = crew_size(self._weight_bytes, threads)
         return (1, together) if sequences < threads and together > 1 else (min(threads, sequences), 1)
 
     def start(
@@ -117,7 +119,7 @@ class Decoder:
         draws = start_draws(sequences, tokens, vocab=self.vocab, copying=copying, mixing=mixing)
         reader = self._blank(start_draws(sequences[:1], vocab=self.vocab))
         if len(tokens):
-            _read(self._network, reader, tokens)
+            self._run(lambda reader: _read(self._network, reader, tokens), reader, len(tokens))
         batch = len(sequences)
         return self._blank(draws)._replace(
             recent=np.repeat(reader.recent, batch, axis=0),
@@ -170,7 +172,7 @@ class Decoder:
             past: The tokens before, (B, T), or (1, T) if all have the same; for a rule that looks back.
             copying: What may not be copied; the same that the sequences were started with.
             mixing: An n-gram model that is mixed in; the same that the sequences were started with.
-            threads: How many share the products of this call; see `divide`.
+            threads: How many may share the products of this call; see `divide`.
 
         Returns:
             Tokens and their log-probabilities (nats, under the network alone, or the mixture), both
@@ -182,10 +184,10 @@ class Decoder:
         """
         terms, chunk = make_terms(rule, constraint, copying, mixing), make_chunk(state.draws, past, count)
 
-        def go_on(crew: Crew) -> None:
-            draw_tokens(self._network, state._replace(crew=crew), *terms, *chunk, 0, count)
+        def go_on(state: DecodeState) -> None:
+            draw_tokens(self._network, state, *terms, *chunk, 0, count)
 
-        with_helpers(go_on, threads)
+        self._run(go_on, state, count, threads)
         return chunk.drawn()
 
     def read(
@@ -200,14 +202,15 @@ class Decoder:
             FloatingPointError: If the network's output is not finite.
         """
         logprobs, ranks = np.zeros(len(tokens)), np.zeros(len(tokens), np.int64)
-        _judge(self._network, state, np.asarray(tokens, np.int64), logprobs, ranks)
+        given = np.asarray(tokens, np.int64)
+        self._run(lambda state: _judge(self._network, state, given, logprobs, ranks), state, len(given))
         if np.isnan(logprobs).any():
             raise FloatingPointError("the network's output is not finite")
         return logprobs, ranks
 
     def logits(self, state: DecodeState) -> Floats:
         """Consume the pending tokens and return the logits of what follows, (B, V)."""
-        _advance(self._network, state)
+        self._run(lambda state: _advance(self._network, state), state, 1)
         return state.logits[:, : self.vocab].copy()
 
     def follow(self, state: DecodeState, parents: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
@@ -216,6 +219,14 @@ class Decoder:
         state.memory[:] = state.memory[:, parents]
         state.recent[:] = state.recent[parents]
         state.draws.token[:] = tokens
+
+    def _run(
+        self, loop: Callable[[DecodeState], None], state: DecodeState, steps: int, threads: int | None = None
+    ) -> None:
+        """Call a compiled loop of so many steps with threads that share its products, where that pays."""
+        reads = self._weight_bytes * steps * int(np.count_nonzero(state.draws.live))
+        threads = threads or crew_size(self._weight_bytes, cpu_count())
+        with_helpers(lambda crew: loop(state._replace(crew=crew)), threads, reads)
 
 
 @compiled

@@ -42,7 +42,7 @@ from seqgen.networks.weights import with_weights
 from seqgen.runtime import choose_device
 
 BATCH_SIZE = 256
-LOGITS_A_THREAD = 16_384  # with fewer logits, waking another thread takes longer than it saves
+LOGITS_A_THREAD = 32_768  # with fewer logits, waking another thread takes longer than it saves
 
 
 @dataclass

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from seqgen.kernels import crew
+from seqgen.kernels import crew, decode
 from seqgen.kernels.constraint import FREE
 from seqgen.kernels.crew import BYTES_A_THREAD, MOST_THREADS, crew_size, join, with_helpers
 from seqgen.kernels.decode import Decoder
@@ -28,6 +28,11 @@ def make_decoder(name, *, exact):
     return Decoder(random_weights(cell, spread=1.5, **CELLS[name]), cell=cell, exact=exact)
 
 
+@pytest.fixture(autouse=True)
+def helpers_for_short_calls(monkeypatch):
+    monkeypatch.setattr(crew, "BYTES_A_CALL", 0)
+
+
 def drawn(decoder, *, threads, batch=1, constraint=None, **filters):
     """Return what two chunks draw after a prompt, and the state they leave, as bytes."""
     drawing, more = rule(vocab=decoder.vocab, **filters), {"constraint": constraint or FREE}
@@ -47,6 +52,37 @@ def test_the_number_of_threads_never_changes_a_bit(name, exact):
     for batch in (1, 3):
         alone = drawn(decoder, threads=1, batch=batch)
         assert all(drawn(decoder, threads=threads, batch=batch) == alone for threads in (2, 3, 5))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("name", [*CELLS, "window"])
+def test_reading_on_any_number_of_threads_never_changes_a_bit(name, exact, monkeypatch):
+    monkeypatch.setattr(crew, "BYTES_A_THREAD", 1)
+    decoder, text = make_decoder(name, exact=exact), np.array([3, 2, 9, 0, 4, 3, 3, 1])
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(decode, "cpu_count", lambda threads=threads: threads)
+        state = decoder.start(range(3), text[:5])
+        judged = decoder.read(decoder.start([0]), text)
+        arrays = [*judged, state.hidden, decoder.logits(state)]
+        found.append([array.tobytes() for array in arrays])
+    assert found[0] == found[1] == found[2]
+
+
+def test_calls_that_read_little_have_no_helpers(monkeypatch):
+    monkeypatch.setattr(crew, "BYTES_A_THREAD", 1)
+    monkeypatch.setattr(decode, "cpu_count", lambda: 2)
+    decoder, sizes = make_decoder("lstm", exact=True), []
+    monkeypatch.setattr(crew, "run_together", lambda work, threads: sizes.append(threads))
+    reads = weight_bytes(lay_out(random_weights("lstm", **CELLS["lstm"]), "lstm", exact=True))
+    monkeypatch.setattr(crew, "BYTES_A_CALL", 6 * reads)
+    for batch, count in ((1, 5), (1, 6), (2, 2), (2, 3)):
+        state = decoder.start(range(batch))
+        decoder.draw(state, rule(vocab=decoder.vocab), count, threads=2)
+    decoder.read(decoder.start([0]), np.ones(6, np.int64))
+    decoder.start([0], np.ones(5, np.int64))
+    decoder.logits(decoder.start(range(6)))
+    assert sizes == [1, 2, 1, 2, 2, 1, 2]
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)

@@ -54,6 +54,7 @@ def test_helpers_never_change_a_sample(sampler, monkeypatch, count):
     settings = {"count": count, "length": 60, "seed": 3, "top_p": 0.9}
     expected = samples(sampler, threads=1, **settings)
     monkeypatch.setattr(crew, "BYTES_A_THREAD", 1)
+    monkeypatch.setattr(crew, "BYTES_A_CALL", 0)
     assert sampler.decoder.divide(count, 4) == (1, 4)
     assert samples(sampler, threads=4, **settings) == expected
 
