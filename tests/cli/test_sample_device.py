@@ -48,7 +48,7 @@ def test_torch_writes_what_exact_weights_write(call, model, arguments):
     assert expected[1]
     found = call("sample", model, "--seed", 5, "--device", "cpu", *arguments)
     if "--json" not in arguments:
-        assert found == expected
+        assert found[:2] == expected[:2]  # stderr may tell that the sampler is compiled
         return
     for line, other in zip(found[1].splitlines(), expected[1].splitlines(), strict=True):
         record, wanted = json.loads(line), json.loads(other)
