@@ -113,7 +113,8 @@ def _memory_needed(index: "TokenIndex", config: "Config") -> int:
 
     training, tokens = config.training, index.counts("train")["tokens"]
     rows, steps = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
-    return memory_needed(config, vocab_size=len(index.tokenizer.tokens), rows=rows, steps=steps)
+    sizes = {"rows": rows, "steps": steps, "tokens": tokens}
+    return memory_needed(config, vocab_size=len(index.tokenizer.tokens), **sizes)
 
 
 def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:

@@ -256,7 +256,8 @@ class _Planner:
         config = build_config(self._values(cell, hidden_size, dropout=DROPOUTS[2]))
         settings = config.training
         rows, steps = fit_batch(self.train_tokens, batch_size=settings.batch_size, bptt=settings.bptt)
-        needed = memory_needed(config, vocab_size=self.vocab_size, rows=rows, steps=steps)
+        sizes = {"rows": rows, "steps": steps, "tokens": self.train_tokens}
+        needed = memory_needed(config, vocab_size=self.vocab_size, **sizes)
         self.least_memory = min(self.least_memory, needed)
         if self.memory is not None and needed > self.memory:
             return None

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from seqgen.config import build_config
-from seqgen.training.memory import in_words, training_bytes
+from seqgen.training.memory import in_words, memory_needed, training_bytes
 
 
 def estimate(*, rows=64, steps=64, vocab_size=65, parameters=700_000, **model):
@@ -33,6 +33,15 @@ def estimate(*, rows=64, steps=64, vocab_size=65, parameters=700_000, **model):
 )
 def test_whatever_grows_takes_more_memory(more):
     assert estimate(**more) > estimate()
+
+
+def test_counting_ngrams_takes_memory_by_the_token():
+    def needed(share, tokens):
+        config = build_config({"training": {"ngram_smoothing": share}})
+        return memory_needed(config, vocab_size=65, rows=8, steps=32, tokens=tokens)
+
+    assert needed(0.0, 20_000_000) - needed(0.0, 1_000) < 1e8  # the process may have grown meanwhile
+    assert needed(0.3, 20_000_000) - needed(0.3, 1_000) > 2e9
 
 
 @pytest.mark.parametrize("vocab_size", [65, 9000])
