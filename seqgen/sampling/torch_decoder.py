@@ -185,7 +185,7 @@ def _leave_ended(state: TorchState) -> None:
 
 def _take(network: State, rows: NDArray[np.integer[Any]]) -> State:
     """Return the state of some rows."""
-    return [tuple(part[torch.from_numpy(rows)] for part in layer) for layer in network]
+    return [tuple(part[torch.from_numpy(rows).to(part.device)] for part in layer) for layer in network]
 
 
 def load_torch_decoder(artifact: Artifact, device: str) -> TorchDecoder:
