@@ -116,7 +116,8 @@ def own_loop(
             decoder.draw(state, rule, min(LARGEST_CHUNK, steps - first), threads=threads)
 
     def generate(steps: int) -> None:
-        list(pool.map(lambda state: draw(state, steps), states))
+        run = map if parts == 1 else pool.map
+        list(run(lambda state: draw(state, steps), states))
 
     return generate
 
