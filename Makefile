@@ -30,12 +30,12 @@ test: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-all: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest -m '' --numprocesses auto --dist loadfile
 
 bench: .venv/installed-test
 	for script in benchmarks/*/bench_*.py; do \

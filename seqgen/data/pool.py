@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 T = TypeVar("T")
 
 WORTH_A_POOL = 48
-"""Tunes from which starting other processes pays."""
+"""Tunes from which starting other processes pays, even on one core: what ends a reader must not end all."""
 _CHUNK = 4
 """Least tunes that a process is given at a time: after Ctrl-C, those at work are waited for."""
 _LARGEST_CHUNK = 32
@@ -26,7 +26,7 @@ def map_tunes(items: Sequence[Item], work: Callable[[Item], T], crashed: Callabl
         work: A picklable function.
         crashed: Returns what stands for a tune that ended the process which worked on it.
     """
-    if len(items) < WORTH_A_POOL or cpu_count() == 1:
+    if len(items) < WORTH_A_POOL:
         yield from map(work, items)
         return
     chunk = max(_CHUNK, min(_LARGEST_CHUNK, len(items) // (64 * cpu_count())))

@@ -115,7 +115,7 @@ def test_a_prompt_of_unknown_characters_is_read_as_it_is_written(tmp_path):
             ),
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "holds",
 )
 def test_rules_hold_in_every_sample(tmp_path, rules, holds):
     found = texts(tmp_path, LETTERS, TextRules(**rules), length=40)
