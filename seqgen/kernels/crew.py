@@ -5,9 +5,12 @@ the outputs, each output whole and in the same order as alone, so the number of 
 It is the same share each time: a thread's part of the weights stays in the nearest cache that holds it.
 
 Python starts the helpers once per chunk of tokens, and they end with it: nobody spins while nothing is drawn.
+Where another process has the core of a helper, each product would wait for it: it is called off, the rest of
+the chunk done alone, and some chunks pass before helpers are started again.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,11 +22,14 @@ from numpy.typing import NDArray
 from seqgen.kernels.int8 import BLOCK, add_int8_product, write_digits
 from seqgen.kernels.jit import compiled, fma
 from seqgen.kernels.layout import LANES
-from seqgen.kernels.team import Barrier, count_up, run_together, share, wait_until
+from seqgen.kernels.team import Barrier, comes_within, count_up, run_together, share, wait_until
 
 MOST_THREADS = 8
 BYTES_A_THREAD = 750_000  # of weights: with fewer, waiting for each other costs more than is gained
-BYTES_A_CALL = 16_000_000  # of weights, as often as they are read: with fewer, helpers wake up too late
+BYTES_A_CALL = 16_000_000  # of weights, as often as they are read: with fewer, helpers would wake up too late
+PATIENCE = 300_000  # looks at a counter, some 0.2 ms, after which a helper is late
+WAKING = 10 * PATIENCE  # the same for its first order
+MOST_ALONE = 63  # calls in a row without helpers
 SLOTS = 4  # orders that may be under way
 DEPTH = 8  # terms of a float32 product that are added in one pass over its outputs
 _APART = 16  # 64-bit words between counters, so that no two share a line that is fetched
@@ -37,7 +43,7 @@ class Crew(NamedTuple):
         orders: The last orders given, (SLOTS, words); see `_carry_out`.
         counters: How many orders were given (first row) and how many each other thread has carried out,
             (threads, words).
-        barrier: Its flag calls the work off.
+        barrier: Its flag calls the work off; whoever gives the orders goes on alone.
     """
 
     threads: int
@@ -57,29 +63,49 @@ def crew_size(weight_bytes: int, most: int) -> int:
     return max(1, min(most, MOST_THREADS, weight_bytes // BYTES_A_THREAD))
 
 
-def with_helpers(loop: Callable[[Crew], None], threads: int, reads: float = np.inf) -> None:
-    """Call a compiled loop with a crew, whose helpers end when it does.
+@dataclass
+class Helpers:
+    """Calls loops with helpers where they pay, and without after calls in which one was late.
 
-    Args:
-        loop: It releases the interpreter lock.
-        threads: Of the crew.
-        reads: How many bytes of weights the loop reads; if these are few, it is over before helpers are
-            awake, and has none.
+    Attributes:
+        pause: How many calls were to pass after the last one: 1 after the first, then 3, 7 and so on.
+        left: How many of these have not yet passed.
     """
-    threads = threads if reads >= BYTES_A_CALL else 1
+
+    pause: int = 0
+    left: int = 0
+
+    def call(self, loop: Callable[[Crew], None], threads: int, reads: int) -> None:
+        """Call a compiled loop that reads so many bytes of weights with a crew of at most so many threads."""
+        if threads > 1 and self.left > 0:
+            self.left -= 1
+            threads = 1
+        if threads == 1 or reads < BYTES_A_CALL:
+            with_helpers(loop, 1)
+            return
+        in_time = with_helpers(loop, threads)
+        self.pause = self.left = 0 if in_time else min(2 * self.pause + 1, MOST_ALONE)
+
+
+def with_helpers(loop: Callable[[Crew], None], threads: int) -> bool:
+    """Call a compiled loop with a crew, whose helpers end when it does; return whether they were in time."""
     orders, counters = np.zeros((SLOTS, _APART), np.int64), np.zeros((threads, _APART), np.int64)
+    in_time = True
 
     def work(thread: int, barrier: Barrier) -> None:
+        nonlocal in_time
         crew = Crew(threads, orders, counters, barrier)
         try:
             if thread:
                 _help(crew, thread)
             else:
                 loop(crew)
+                in_time = barrier[1] == 0
         finally:
             barrier[1] = 1  # or those that wait for this thread would do so for ever
 
     run_together(work, threads)
+    return in_time
 
 
 @compiled
@@ -104,7 +130,7 @@ def begin_product(
         out: (B, R or more).
         crew: Who computes it.
     """
-    counter = crew.counters[0].ctypes.data
+    threads = crew.threads if crew.barrier[1] == 0 else 1
     given = crew.counters[0, 0]
     if given % SLOTS == 0:
         join(crew)
@@ -122,24 +148,31 @@ def begin_product(
         order[0], order[1] = digits.ctypes.data, values.ctypes.data
         order[2], order[3] = matrices.scales[index].ctypes.data, matrices.corrections[index].ctypes.data
         order[7], order[8], order[9] = 4 * values.shape[1], values.shape[0], BLOCK
-    if crew.threads > 1:
-        count_up(counter)
-    _carry_out(order, 0, crew.threads)
+    if threads > 1:
+        count_up(crew.counters[0].ctypes.data)
+    _carry_out(order, 0, threads)
 
 
 @compiled
 def join(crew: Crew) -> None:
-    """Wait until all threads have carried out all orders."""
-    ending = crew.barrier.ctypes.data + 8
+    """Wait until all threads have carried out all orders; if one is late, call the others off."""
+    given, ending = crew.counters[0, 0], crew.barrier.ctypes.data + 8
+    late = False
     for thread in range(1, crew.threads):
-        wait_until(crew.counters[thread].ctypes.data, crew.counters[0, 0], ending)
+        counter = crew.counters[thread].ctypes.data
+        patience = PATIENCE if crew.counters[thread, 0] > 0 else WAKING
+        if not comes_within(patience, counter, given):
+            wait_until(counter, given, ending)
+            late = True
+    if late:
+        crew.barrier[1] = 1
 
 
 @compiled
 def _help(crew: Crew, thread: int) -> None:
     """Carry out a thread's share of all orders, until the work is called off."""
     given, ending = crew.counters[0].ctypes.data, crew.barrier.ctypes.data + 8
-    done = 0
+    done = crew.counters[thread, 0]
     while wait_until(given, done + 1, ending):
         _carry_out(crew.orders[done % SLOTS], thread, crew.threads)
         count_up(crew.counters[thread].ctypes.data)

@@ -12,7 +12,7 @@ normalisation are the work of `seqgen.kernels.decode_options`, networks that see
 Sizes: B sequences; the others are those of `seqgen.kernels.layout`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from seqgen.kernels.constraint import FREE, Constraint
 from seqgen.kernels.copying import ANY_COPY, CopyLimit
-from seqgen.kernels.crew import Crew, alone, begin_product, crew_size, join, multiply, with_helpers
+from seqgen.kernels.crew import Crew, Helpers, alone, begin_product, crew_size, join, multiply
 from seqgen.kernels.decode_context import NOTHING, step_with_context
 from seqgen.kernels.decode_options import EOS, ONE_ROW, Room, make_room, step_with_options
 from seqgen.kernels.decode_step import copy, divide_among_clusters, forget, update
@@ -40,6 +40,7 @@ from seqgen.kernels.mixing import NO_MIX, NgramMix
 from seqgen.runtime import cpu_count
 
 BATCH_SIZE = 64  # with more, nothing is gained
+READ_TOGETHER = 256  # tokens; a call is neither interrupted nor gets back helpers that were late
 NO_PAST = np.zeros((1, 0), np.int64)
 
 
@@ -85,6 +86,7 @@ class Decoder:
         """Lay the weights out; arguments and errors are those of `lay_out`."""
         self._network = lay_out(weights, cell, exact=exact, context=context)
         self._weight_bytes = weight_bytes(self._network)
+        self._helpers = Helpers()
         self._context = context if isinstance(self._network.options, Context) else 1
         self.vocab = len(self._network.embedding)
 
@@ -118,8 +120,9 @@ class Decoder:
         tokens = np.asarray(prompt, np.int64)
         draws = start_draws(sequences, tokens, vocab=self.vocab, copying=copying, mixing=mixing)
         reader = self._blank(start_draws(sequences[:1], vocab=self.vocab))
-        if len(tokens):
-            self._run(lambda reader: _read(self._network, reader, tokens), reader, len(tokens))
+        for first in range(0, len(tokens), READ_TOGETHER):
+            part = tokens[first : first + READ_TOGETHER]
+            self._run(_read, reader, len(part), part)
         batch = len(sequences)
         return self._blank(draws)._replace(
             recent=np.repeat(reader.recent, batch, axis=0),
@@ -183,11 +186,7 @@ class Decoder:
             FloatingPointError: If the network's output is not finite.
         """
         terms, chunk = make_terms(rule, constraint, copying, mixing), make_chunk(state.draws, past, count)
-
-        def go_on(state: DecodeState) -> None:
-            draw_tokens(self._network, state, *terms, *chunk, 0, count)
-
-        self._run(go_on, state, count, threads)
+        self._run(draw_tokens, state, count, *terms, *chunk, 0, count, threads=threads)
         return chunk.drawn()
 
     def read(
@@ -202,15 +201,17 @@ class Decoder:
             FloatingPointError: If the network's output is not finite.
         """
         logprobs, ranks = np.zeros(len(tokens)), np.zeros(len(tokens), np.int64)
-        given = np.asarray(tokens, np.int64)
-        self._run(lambda state: _judge(self._network, state, given, logprobs, ranks), state, len(given))
+        for first in range(0, len(tokens), READ_TOGETHER):
+            part = slice(first, first + READ_TOGETHER)
+            given = np.asarray(tokens[part], np.int64)
+            self._run(_judge, state, len(given), given, logprobs[part], ranks[part])
         if np.isnan(logprobs).any():
             raise FloatingPointError("the network's output is not finite")
         return logprobs, ranks
 
     def logits(self, state: DecodeState) -> Floats:
         """Consume the pending tokens and return the logits of what follows, (B, V)."""
-        self._run(lambda state: _advance(self._network, state), state, 1)
+        self._run(_advance, state, 1)
         return state.logits[:, : self.vocab].copy()
 
     def follow(self, state: DecodeState, parents: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
@@ -221,12 +222,16 @@ class Decoder:
         state.draws.token[:] = tokens
 
     def _run(
-        self, loop: Callable[[DecodeState], None], state: DecodeState, steps: int, threads: int | None = None
+        self, loop: Any, state: DecodeState, steps: int, *arguments: Any, threads: int | None = None
     ) -> None:
-        """Call a compiled loop of so many steps with threads that share its products, where that pays."""
-        reads = self._weight_bytes * steps * int(np.count_nonzero(state.draws.live))
+        """Call a compiled loop of so many steps with the network, a state and what else it takes."""
+
+        def go_on(crew: Crew) -> None:
+            loop(self._network, state._replace(crew=crew), *arguments)
+
         threads = threads or crew_size(self._weight_bytes, cpu_count())
-        with_helpers(lambda crew: loop(state._replace(crew=crew)), threads, reads)
+        reads = self._weight_bytes * steps * int(np.count_nonzero(state.draws.live))
+        self._helpers.call(go_on, threads, reads)
 
 
 @compiled

@@ -60,6 +60,14 @@ _give_way = types.ExternalFunction(
 
 
 @compiled
+def comes_within(spins: int, counter: int, least: int) -> bool:
+    """Look at a counter so many times, without giving way; return whether it comes so far."""
+    while spins > 0 and _load_atomically(counter) < least:
+        spins -= 1
+    return spins > 0
+
+
+@compiled
 def wait_until(counter: int, least: int, ending: int) -> bool:
     """Wait until a counter has come so far; return False if the work is called off.
 

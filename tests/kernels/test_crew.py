@@ -1,12 +1,23 @@
+import time
+
 import numpy as np
 import pytest
 
 from seqgen.kernels import crew, decode
 from seqgen.kernels.constraint import FREE
-from seqgen.kernels.crew import BYTES_A_THREAD, MOST_THREADS, crew_size, join, with_helpers
+from seqgen.kernels.crew import (
+    BYTES_A_THREAD,
+    MOST_THREADS,
+    Helpers,
+    _carry_out,
+    crew_size,
+    join,
+    with_helpers,
+)
 from seqgen.kernels.decode import Decoder
 from seqgen.kernels.jit import compiled
 from seqgen.kernels.layout import lay_out, weight_bytes
+from seqgen.kernels.team import count_up, wait_until
 from tests.kernels.plain_decode import random_weights
 from tests.kernels.test_decode import FILTERS, in_two_parts, rule
 from tests.kernels.test_decode_context import CONTEXT
@@ -127,6 +138,44 @@ def test_helpers_end_when_the_loop_is_interrupted(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         with_helpers(interrupted, 3)
     assert sorted(ended) == [1, 2]
+
+
+@compiled
+def _help_once(crew, thread):
+    wait_until(crew.counters[0].ctypes.data, 1, crew.barrier.ctypes.data + 8)
+    _carry_out(crew.orders[0], thread, crew.threads)
+    count_up(crew.counters[thread].ctypes.data)
+
+
+def test_a_helper_that_is_late_is_called_off_and_never_changes_a_bit(monkeypatch):
+    decoder, help_out, ordered = make_decoder("lstm", exact=False), crew._help, []
+    expected = drawn(decoder, threads=1)
+
+    def help_late(crew, thread):
+        _help_once(crew, thread)
+        time.sleep(0.2)
+        help_out(crew, thread)
+        ordered.append(int(crew.counters[0, 0]))
+
+    monkeypatch.setattr(crew, "_help", help_late)
+    assert drawn(decoder, threads=2) == expected
+    # It sleeps after its first order, of the five of the first chunk; the second chunk is drawn alone.
+    assert len(ordered) == 1
+    assert ordered[0] <= 2
+
+
+def test_after_a_late_helper_more_and_more_calls_pass_without(monkeypatch):
+    in_time, sizes = iter([True, False, False, False, True, False, True]), []
+
+    def call(_loop, threads):
+        sizes.append(threads)
+        return next(in_time) if threads > 1 else True
+
+    monkeypatch.setattr(crew, "with_helpers", call)
+    helpers = Helpers()
+    for _ in range(18):
+        helpers.call(lambda crew: None, 2, 100)
+    assert sizes == [2, 2, 1, 2, *[1] * 3, 2, *[1] * 7, 2, 2, 1]
 
 
 @compiled
