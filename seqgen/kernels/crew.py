@@ -6,11 +6,14 @@ It is the same share each time: a thread's part of the weights stays in the near
 
 Python starts the helpers once per chunk of tokens, and they end with it: nobody spins while nothing is drawn.
 Where another process has the core of a helper, each product would wait for it: it is called off, the rest of
-the chunk done alone, and some chunks pass before helpers are started again.
+the chunk done alone, and some chunks pass before helpers are started again. The first chunks are drawn alone,
+too, while the helpers' code is loaded.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,11 +83,22 @@ class Helpers:
         if threads > 1 and self.left > 0:
             self.left -= 1
             threads = 1
-        if threads == 1 or reads < BYTES_A_CALL:
+        if threads == 1 or reads < BYTES_A_CALL or not _loading().done():
             with_helpers(loop, 1)
             return
         in_time = with_helpers(loop, threads)
         self.pause = self.left = 0 if in_time else min(2 * self.pause + 1, MOST_ALONE)
+
+
+@cache
+def _loading() -> Future[None]:
+    """Begin to load what helpers run, 0.3 s on a slow machine, beside what goes on."""
+    called_off = alone()
+    called_off.barrier[1] = 1
+    pool = ThreadPoolExecutor(1, thread_name_prefix="seqgen-loading")
+    loading: Future[None] = pool.submit(_help, called_off, 0)
+    pool.shutdown(wait=False)
+    return loading
 
 
 def with_helpers(loop: Callable[[Crew], None], threads: int) -> bool:

@@ -6,6 +6,7 @@ the cores with them: a training step of a GRU of 2 x 128 took 17.6 ms so, and 14
 
 import ctypes
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,9 @@ def run_in_openmp(work: Callable[[int], None], threads: int) -> bool:
     Raises:
         BaseException: What a call raised; the first, if there are several.
     """
-    library = _library() if os.getpid() == _PROCESS else None  # a forked process has none of the threads
+    # A forked process has none of the threads; and where nobody has imported torch, nobody waits in them.
+    usable = "torch" in sys.modules and os.getpid() == _PROCESS
+    library = _library() if usable else None
     if library is None:
         return False
     errors: list[BaseException] = []

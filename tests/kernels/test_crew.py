@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ def make_decoder(name, *, exact):
 @pytest.fixture(autouse=True)
 def helpers_for_short_calls(monkeypatch):
     monkeypatch.setattr(crew, "BYTES_A_CALL", 0)
+    crew._loading().result()
 
 
 def drawn(decoder, *, threads, batch=1, constraint=None, **filters):
@@ -162,6 +164,17 @@ def test_a_helper_that_is_late_is_called_off_and_never_changes_a_bit(monkeypatch
     # It sleeps after its first order, of the five of the first chunk; the second chunk is drawn alone.
     assert len(ordered) == 1
     assert ordered[0] <= 2
+
+
+def test_helpers_are_called_once_their_code_is_loaded(monkeypatch):
+    loading, sizes = Future(), []
+    monkeypatch.setattr(crew, "_loading", lambda: loading)
+    monkeypatch.setattr(crew, "with_helpers", lambda _loop, threads: sizes.append(threads) or True)
+    helpers = Helpers()
+    helpers.call(lambda crew: None, 2, 100)
+    loading.set_result(None)
+    helpers.call(lambda crew: None, 2, 100)
+    assert sizes == [1, 2]
 
 
 def test_after_a_late_helper_more_and_more_calls_pass_without(monkeypatch):

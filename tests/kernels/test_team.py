@@ -62,6 +62,14 @@ def test_torch_lends_its_threads():
     assert sorted(seen) == [0, 1, 2]
 
 
+def test_torch_is_not_imported_for_its_threads(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    seen = []
+    run_together(lambda thread, barrier: seen.append(thread), 2)
+    assert sorted(seen) == [0, 1]
+    assert "torch" not in sys.modules
+
+
 def test_an_error_in_another_thread_is_raised():
     def work(thread, barrier):
         if thread == 1:
