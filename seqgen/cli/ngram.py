@@ -44,8 +44,8 @@ class NgramOptions:
     ngram_order: int | None = None
 
     def __post_init__(self) -> None:
-        if self.mix_ngram not in (None, AUTO) and not 0 <= _number(self.mix_ngram) <= 1:
-            raise ConfigError(f"--mix-ngram {self.mix_ngram}: expected a share from 0 to 1, or {AUTO}")
+        if self.mix_ngram != AUTO:
+            parse_share(self.mix_ngram)
         if self.ngram_order is not None and self.ngram_order < 1:
             raise ConfigError(f"--ngram-order {self.ngram_order}: at least 1 token")
         if self.ngram_order is not None and not self.wanted:
@@ -59,7 +59,7 @@ class NgramOptions:
     @property
     def share(self) -> float | None:
         """The share that was given; None if it is to be chosen, or none is mixed in."""
-        return None if self.mix_ngram in (None, AUTO) else _number(self.mix_ngram)
+        return None if self.mix_ngram == AUTO else parse_share(self.mix_ngram)
 
     @property
     def protocol(self) -> str:
@@ -67,11 +67,21 @@ class NgramOptions:
         return "ngram" if self.ngram_order is None else f"ngram:{self.ngram_order}"
 
 
-def _number(text: str | None) -> float:
+def parse_share(text: str | None) -> float | None:
+    """Return the share that `--mix-ngram` gives in figures, if it is given.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if text is None:
+        return None
     try:
-        return float(text or "")
+        share = float(text)
     except ValueError:
-        return float("nan")
+        share = float("nan")
+    if not 0 <= share <= 1:
+        raise ConfigError(f"--mix-ngram {text}: expected a share from 0 to 1, or {AUTO}")
+    return share
 
 
 def choose_share(
@@ -88,8 +98,8 @@ def choose_share(
     Returns:
         The share, and what it was chosen on, for people to read.
     """
+    from seqgen.data.ngrams import best_share
     from seqgen.evaluation.losses import gather
-    from seqgen.evaluation.ngram import best_share
 
     count = int(own.counts("valid")["tokens"])
     if not count:

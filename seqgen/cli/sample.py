@@ -223,7 +223,7 @@ def plan_samples(
     if fix or infill:
         task = music.Task(prompt, tune, fix, infill, candidates)
         run = music.varied(run, task, rules=[*rules.given, *tune_rules.given], looks_up=looks_up)
-        return replace(run, lookups=look_up(artifact, index, max_copy, mix_ngram))
+        return replace(run, lookups=look_up(artifact, exact, index, max_copy, mix_ngram))
     tokenizer, given = artifact.tokenizer, _read_prompt(artifact.tokenizer, prompt, tune)
     banned = [token for token, amount in config.bias.items() if amount == float("-inf")]
     over_text = constrain(rules, tokenizer, prompt=given.text, length=config.limit, banned=banned)
@@ -233,7 +233,8 @@ def plan_samples(
     if remark:
         notice(remark)
     constraint = over_tune if over_text is None else over_text
-    lookups = look_up(artifact, index, max_copy, mix_ngram)  # may take long, so nothing is refused after it
+    # It may take long, so nothing is refused after it.
+    lookups = look_up(artifact, exact, index, max_copy, mix_ngram)
     return replace(run, prompt=given, constraint=constraint, lookups=lookups)
 
 

@@ -41,6 +41,7 @@ _PRIOR = 10.0
 """How many tokens of held-out text the weight of Witten and Bell counts as."""
 _EM_STEPS = 30
 _CHUNK = 1 << 15
+_SHARE_STEP = 1e-5
 
 
 class Contexts(NamedTuple):
@@ -235,3 +236,24 @@ def _classes(depths: Places, totals: Places, distinct: Places) -> Places:
     times = np.searchsorted(_TIMES, totals, side="right")
     means = np.searchsorted(_MEANS, totals / np.maximum(distinct, 1), side="right")
     return np.asarray(np.ravel_multi_index((lengths, times, means), _CLASSES), dtype=np.int64)
+
+
+def best_share(losses_nats: NDArray[np.floating], probabilities: NDArray[np.float64]) -> float:
+    """Return the W under which tokens are likeliest.
+
+    Their log-likelihood is concave in W. Bisection finds where its slope Σ r / (1 + W·r) changes its sign,
+    with r = p_ngram / p_network - 1.
+
+    Args:
+        losses_nats: Of the network, (N,).
+        probabilities: What the n-gram model gives the same tokens, (N,).
+    """
+    ratios = np.expm1(np.log(probabilities) + losses_nats.astype(np.float64))
+    low, high = 0.0, 1.0
+    while high - low > _SHARE_STEP:
+        middle = (low + high) / 2
+        if (ratios / (1 + middle * ratios)).sum() > 0:
+            low = middle
+        else:
+            high = middle
+    return round((low + high) / 2, 4)

@@ -12,8 +12,6 @@ from seqgen.data.index import TokenIndex
 from seqgen.data.ngrams import NgramModel
 from seqgen.evaluation.losses import Losses
 
-_SHARE_STEP = 1e-5
-
 
 def ngram_probabilities(
     model: NgramModel, own: TokenIndex, scored: TokenIndex, part: str
@@ -35,27 +33,6 @@ def ngram_probabilities(
     if own.counts("valid")["tokens"]:
         model = model.fitted(own.tokens("valid"), own.documents("valid"))
     return model.probabilities(tokens, documents)
-
-
-def best_share(losses_nats: NDArray[np.floating], probabilities: NDArray[np.float64]) -> float:
-    """Return the W under which tokens are likeliest.
-
-    Their log-likelihood is concave in W. Bisection finds where its slope Σ r / (1 + W·r) changes its sign,
-    with r = p_ngram / p_network - 1.
-
-    Args:
-        losses_nats: Of the network, (N,).
-        probabilities: What the n-gram model gives the same tokens, (N,).
-    """
-    ratios = np.expm1(np.log(probabilities) + losses_nats.astype(np.float64))
-    low, high = 0.0, 1.0
-    while high - low > _SHARE_STEP:
-        middle = (low + high) / 2
-        if (ratios / (1 + middle * ratios)).sum() > 0:
-            low = middle
-        else:
-            high = middle
-    return round((low + high) / 2, 4)
 
 
 def ngram_losses(probabilities: NDArray[np.float64]) -> Iterator[Losses]:

@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seqgen.data.index import TokenIndex
-from seqgen.data.ngrams import NgramModel
-from seqgen.data.suffixes import ensure_suffixes
+from seqgen.data.ngrams import NgramModel, best_share
+from seqgen.data.suffixes import Tokens, ensure_suffixes
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_only
 from seqgen.kernels.mixing import NO_MIX, NgramMix
 from seqgen.sampling.events import Ended, Event, in_order
+
+SHARE_TOKENS = 20_000
+"""How much of a validation part decides about a share, from its beginning."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +73,28 @@ class Lookups:
 NO_LOOKUPS = Lookups()
 
 
-def check_lookups(max_copy: int | None, mix_ngram: float | None) -> None:
-    """Refuse values that make no sense.
+def suited_share(
+    index: TokenIndex,
+    read: Callable[[Tokens], NDArray[np.floating]],
+    *,
+    notify: Callable[[str], None] = lambda message: None,
+) -> float:
+    """Return the share of an index's n-gram model under which its validation part is likeliest.
+
+    Args:
+        index: In the vocabulary of the model.
+        read: Returns the log-probabilities, in nats, that the network gives the tokens of a stream, (N,).
+        notify: Called with one line if the suffix array has to be made.
 
     Raises:
-        ConfigError: Naming the option.
+        ConfigError: If there is no validation part.
     """
-    if max_copy is not None and max_copy < 1:
-        raise ConfigError(f"--max-copy {max_copy}: at least 1 token")
-    if mix_ngram is not None and not 0 <= mix_ngram <= 1:
-        raise ConfigError(f"--mix-ngram {mix_ngram}: expected a share from 0 to 1")
+    tokens, documents = index.tokens("valid")[:SHARE_TOKENS], index.documents("valid")
+    if not len(tokens):
+        raise ConfigError(f"--mix-ngram auto: {index.path} has no validation part to choose on; give a share")
+    documents = np.append(documents[documents < len(tokens)], len(tokens))
+    model = NgramModel(ensure_suffixes(index, notify=notify), len(index.tokenizer.tokens))
+    return best_share(-read(tokens), model.cross_fitted(tokens, documents))
 
 
 def open_lookups(
@@ -95,10 +113,8 @@ def open_lookups(
         notify: Called with one line if the suffix array has to be made.
 
     Raises:
-        ConfigError: If a value makes no sense.
         CorpusError: If the training part is empty.
     """
-    check_lookups(max_copy, mix_ngram)
     if not max_copy and not mix_ngram:
         return NO_LOOKUPS
     if not index.counts("train")["tokens"]:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import yaml
@@ -118,6 +119,8 @@ def test_an_index_of_another_vocabulary_is_refused(home, sample, option):
     [
         (["--max-copy", 0], "--max-copy 0: at least 1 token"),
         (["--mix-ngram", 1.5], "--mix-ngram 1.5: expected a share from 0 to 1"),
+        (["--mix-ngram", "much"], "--mix-ngram much: expected a share from 0 to 1, or auto"),
+        (["--mix-ngram", "auto", "--index", "book.index"], "book.index has no validation part to choose on"),
         (["--index", "book.index"], "--index book.index: what for?"),
     ],
 )
@@ -136,7 +139,17 @@ def test_an_ngram_model_changes_what_is_likely(sample):
     assert mixed["text"] != BOOK
 
 
-@pytest.mark.parametrize("option", [("--max-copy", 5), ("--mix-ngram", 0.3)])
+def test_the_share_of_an_ngram_model_is_chosen_on_validation_text(home, sample):
+    (home / "long.txt").write_text("bead face cede. " * 40 + BOOK + "bead face cede. " * 8)
+    assert run(["index", "long.txt", "--vocab", "v.json", "--split", "80/20/0", "-o", "long.index"]) == 0
+    code, out, err = sample("--index", "long.index", "--mix-ngram", "auto", "--json")
+    told = re.search(r"--mix-ngram auto: (0\.\d+), the best for validation text", err)
+    assert code == 0
+    assert 0.2 < float(told[1]) < 1
+    assert sample("--index", "long.index", "--mix-ngram", told[1], "--json")[1] == out
+
+
+@pytest.mark.parametrize("option", [("--max-copy", 5), ("--mix-ngram", "auto"), ("--mix-ngram", 0.3)])
 def test_a_replay_searches_the_same_corpus_or_says_that_it_changed(home, sample, capfdbinary, option):
     _, out, _ = sample(*option, "--index", "book.txt", "--receipt", "r.json")
     assert run(["replay", "r.json"]) == 0

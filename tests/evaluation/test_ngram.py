@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from seqgen.evaluation.ngram import best_share, mixed
+from seqgen.data.ngrams import best_share
+from seqgen.evaluation.ngram import mixed
 
 
 def draws(share, count=40_000):
