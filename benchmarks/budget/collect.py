@@ -119,6 +119,18 @@ REPEATED = (
     Design("tinyshakespeare", 1_000_000, "gru", 512, 0.0, 3_400_000),
 )
 """What the drawn runs are too short for: passing over larger corpora often, with dropout and without."""
+BEGUN = (
+    *(Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, seen) for seen in (1_200_000, 4_500_000)),
+    *(Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, seen) for seen in (550_000, 1_200_000)),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.2, 1_200_000),
+    Design("tinyshakespeare", 1_000_000, "gru", 512, 0.0, 550_000),
+    Design("tinyshakespeare", 1_000_000, "lstm", 128, 0.0, 1_200_000),
+    Design("tinyshakespeare", 1_000_000, "lstm", 256, 0.0, 1_200_000),
+    Design("bible", 3_600_000, "gru", 128, 0.0, 1_200_000),
+    Design("bible", 3_600_000, "gru", 256, 0.0, 1_200_000),
+    Design("bible", 3_600_000, "lstm", 128, 0.0, 1_200_000),
+)
+"""What a slow machine makes of a large corpus in a minute."""
 
 
 def run(design: Design, folder: Path) -> dict[str, Any]:
@@ -161,7 +173,7 @@ def main() -> None:
     lines = RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []
     known = {Design(*(json.loads(line)[field] for field in Design._fields)) for line in lines}
     began, made = time.monotonic(), 0
-    for design in chain(REPEATED, draw_designs(options.seed)):
+    for design in chain(BEGUN, REPEATED, draw_designs(options.seed)):
         if time.monotonic() - began > options.seconds:
             break
         if design in known:

@@ -3,7 +3,7 @@
 A few steps of each candidate tell how many tokens it would see on this machine; a law fitted to trainings on
 corpora of many sizes (benchmarks/budget) tells what loss that leads to. It has the form of Hoffmann et al.
 (2022, "Training compute-optimal large language models"), one power of the model's size and one of the steps
-taken, and a third term for what passing over a small corpus again and again costs.
+taken, a third term for what passing over a small corpus again and again costs, and one for the first steps.
 """
 
 import json
@@ -22,7 +22,7 @@ from seqgen.training.budget import DEFAULT_MINUTES
 from seqgen.training.loop import Corpus, Trainer, fit_batch
 from seqgen.training.memory import in_words, memory_needed
 
-EXPERIENCE = "so far off by 2 to 14 %"
+EXPERIENCE = "so far off by up to 20 %"
 """How the expected losses compared with those reached, in benchmarks/budget/README.md."""
 LAW = Path(__file__).with_name("planner_law.json")
 SHORTEST = 30.0
@@ -52,22 +52,25 @@ class Prospect(NamedTuple):
 class Law:
     """The loss that a training ends with, in nats a token, on a validation part of the same corpus.
 
-    All of it is in proportion to the loss of the best n-gram model, which tells how much of the corpus can be
-    guessed and, being counted in the same data, how much of that so little data shows.
+    All but `begun` is in proportion to the loss of the best n-gram model, which tells how much of the corpus
+    can be guessed and, being counted in the same data, how much of that so little data shows.
 
     Attributes:
         floor: (factor, power of the millions of tokens of the corpus): what is left to a large model that
             has seen enough; n-grams gain more by data, up to the million that is counted.
         size: (factor, power, dropout's power) of the hidden size, of which dropout leaves a part.
         steps: (factor, power, dropout's power) of the thousands of optimiser steps.
+        begun: (factor in nats, power) of the hundreds of optimiser steps: what a training that has hardly
+            begun still lacks, whatever the corpus.
         again: (factor, powers of the epochs, of the tokens of the corpus in thousands, of the hidden size,
             of 1 - dropout): overfitting.
-        lstm: Factor on `steps` and on `again` for an LSTM; GRUs have 1.
+        lstm: Factor on `steps` and `begun`, and on `again`, for an LSTM; GRUs have 1.
     """
 
     floor: tuple[float, float]
     size: tuple[float, float, float]
     steps: tuple[float, float, float]
+    begun: tuple[float, float]
     again: tuple[float, float, float, float, float]
     lstm: tuple[float, float]
 
@@ -89,6 +92,7 @@ class Law:
         batch = batch_for(train_tokens)
         steps = seen_tokens / (batch["batch_size"] * batch["bptt"])
         learning = slower * self.steps[0] * (steps / 1e3) ** -self.steps[1] * kept ** -self.steps[2]
+        begun = slower * self.begun[0] * (steps / 100) ** -self.begun[1]
         factor, by_epochs, by_tokens, by_size, by_kept = self.again
         again = (
             fitter
@@ -98,7 +102,7 @@ class Law:
             * (hidden_size / 256) ** by_size
             * kept**by_kept
         )
-        return float(ngram_nats * (floor + size + learning + again))
+        return float(ngram_nats * (floor + size + learning + again) + begun)
 
     def best(
         self,
@@ -247,9 +251,11 @@ class _Planner:
         if best is None:
             least = f"{cells[0]} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
             raise ConfigError(f"--memory {(self.memory or 0) / 1e9:g}: even {least}; allow that much")
-        others = [self._try(cell, best.hidden_size) for cell in cells[1:]]
-        best = min([best, *[other for other in others if other is not None]])
-        return self._plan_of(best)
+        for cell in cells[1:]:
+            self._try(cell, best.hidden_size)
+        left = self._left()  # which was more when the first were tried
+        self.candidates = [self._candidate(*candidate[1:], left) for candidate in self.candidates]
+        return self._plan_of(min(self.candidates))
 
     def _try(self, cell: str, hidden_size: int) -> _Candidate | None:
         """Time a candidate; None if it does not fit into the memory."""
@@ -262,7 +268,15 @@ class _Planner:
         if self.memory is not None and needed > self.memory:
             return None
         speed = Trainer(self.index, config, path=Path(), source={}).trial()
-        left = max(self.seconds - (time.perf_counter() - self.began), 0.0)
+        candidate = self._candidate(cell, hidden_size, speed, self._left())
+        self.candidates.append(candidate)
+        return candidate
+
+    def _left(self) -> float:
+        return max(self.seconds - (time.perf_counter() - self.began), 0.0)
+
+    def _candidate(self, cell: str, hidden_size: int, speed: float, left: float) -> _Candidate:
+        """Return a candidate with what it promises in so many seconds."""
         prospect = fitted_law().best(
             self.ngram_nats,
             cell=cell,
@@ -271,9 +285,7 @@ class _Planner:
             train_tokens=self.train_tokens,
             affordable=speed * left,
         )
-        candidate = _Candidate(prospect, cell, hidden_size, speed)
-        self.candidates.append(candidate)
-        return candidate
+        return _Candidate(prospect, cell, hidden_size, speed)
 
     def _values(self, cell: str, hidden_size: int, *, dropout: float) -> dict[str, Any]:
         model: dict[str, Any] = {"cell": cell, "hidden_size": hidden_size, "dropout": dropout}

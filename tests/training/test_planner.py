@@ -1,3 +1,6 @@
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 
 from seqgen.config import build_config
@@ -76,6 +79,17 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
     plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=60)
     assert {line.split()[0] for line in plan.timed} == {"gru", "lstm"}
     assert plan.loss_nats == pytest.approx(min(float(line.split()[-1]) for line in plan.timed), abs=5e-4)
+
+
+def test_what_is_expected_is_of_the_time_that_planning_leaves(corpus, monkeypatch):
+    clock = count(step=4)
+    monkeypatch.setattr(planner, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(planner, "HIDDEN_SIZES", (16, 32))
+    monkeypatch.setattr(planner, "EPOCH_SHARES", (1.0,))
+    plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=100)
+    assert plan.whole
+    assert plan.seconds + plan.lasts == pytest.approx(100, abs=4)
+    assert len(plan.timed) == 3
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
