@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seqgen.data.index import TokenIndex
 from seqgen.data.ngrams import NgramModel, best_share
-from seqgen.data.suffixes import Tokens, ensure_suffixes
+from seqgen.data.suffixes import SuffixArray, Tokens, ensure_suffixes
 from seqgen.errors import ConfigError, CorpusError
 from seqgen.kernels.copying import ANY_COPY, CopyLimit, read_only
 from seqgen.kernels.mixing import NO_MIX, NgramMix
@@ -88,12 +88,13 @@ def suited_share(
 
     Raises:
         ConfigError: If there is no validation part.
+        CorpusError: If the training part is empty.
     """
     tokens, documents = index.tokens("valid")[:SHARE_TOKENS], index.documents("valid")
     if not len(tokens):
         raise ConfigError(f"--mix-ngram auto: {index.path} has no validation part to choose on; give a share")
     documents = np.append(documents[documents < len(tokens)], len(tokens))
-    model = NgramModel(ensure_suffixes(index, notify=notify), len(index.tokenizer.tokens))
+    model = NgramModel(_suffixes(index, notify), len(index.tokenizer.tokens))
     return best_share(-read(tokens), model.cross_fitted(tokens, documents))
 
 
@@ -117,9 +118,7 @@ def open_lookups(
     """
     if not max_copy and not mix_ngram:
         return NO_LOOKUPS
-    if not index.counts("train")["tokens"]:
-        raise CorpusError(f"{index.path}: its training part is empty; there is nothing to look up")
-    suffixes = ensure_suffixes(index, notify=notify)
+    suffixes = _suffixes(index, notify)
     text, order = read_only(suffixes.text), read_only(suffixes.order)
     copying, mixing = CopyLimit(text, order, max_copy or 0), NO_MIX._replace(text=text, order=order)
     if mix_ngram:
@@ -128,3 +127,9 @@ def open_lookups(
             model = model.fitted(index.tokens("valid"), index.documents("valid"))
         mixing = model.mix(mix_ngram)
     return Lookups(copying, mixing, index.content_hash)
+
+
+def _suffixes(index: TokenIndex, notify: Callable[[str], None]) -> SuffixArray:
+    if not index.counts("train")["tokens"]:
+        raise CorpusError(f"{index.path}: its training part is empty; there is nothing to look up")
+    return ensure_suffixes(index, notify=notify)

@@ -161,6 +161,14 @@ def test_a_replay_searches_the_same_corpus_or_says_that_it_changed(home, sample,
     assert (again, err.endswith(message)) == (b"", True)
 
 
+@pytest.mark.parametrize("share", ["auto", 0.3])
+def test_an_index_with_nothing_to_count_is_told_at_once(sample, capfdbinary, share):
+    assert run(["index", "book.txt", "--vocab", "v.json", "--split", "1/99/0", "-o", "late.index"]) == 0
+    capfdbinary.readouterr()
+    told = "seqgen: error: late.index: its training part is empty; there is nothing to look up\n"
+    assert sample("--index", "late.index", "--mix-ngram", share) == (1, "", told)
+
+
 def test_a_corpus_of_the_model_that_is_not_here_is_told_with_the_model(sample):
     code, out, err = sample("--mix-ngram", 0.5)
     assert (code, out) == (1, "")
