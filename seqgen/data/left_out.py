@@ -11,8 +11,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.suffixes import sort_suffixes
 from seqgen.errors import ConfigError
-from seqgen.kernels.left_out import Counts, left_out_rows
+from seqgen.kernels.left_out import Counts, count_contexts, left_out_rows
 from seqgen.kernels.team import run_together, share
 from seqgen.runtime import cpu_count
 
@@ -77,19 +78,12 @@ class LeftOutNgrams:
 def _count(tokens: NDArray[np.int32], vocab_size: int) -> Counts:
     """Number the contexts of every length and count what follows each."""
     count = len(tokens)
-    contexts = np.zeros((count, LONGEST + 1), np.int32)
-    starts, followers = [np.zeros(1, np.int64)], []
-    context, before = np.zeros(count, np.int64), 0
-    for length in range(LONGEST + 1):
-        if length:
-            earlier = np.full(count, vocab_size, np.int64)  # the text has begun: like no token
-            earlier[length:] = tokens[: count - length]
-            _, context = np.unique(context * (vocab_size + 1) + earlier, return_inverse=True)
-        contexts[:, length] = before + context
-        pairs, times = np.unique(context * vocab_size + tokens, return_counts=True)
-        found = int(context.max()) + 1
-        ends = np.searchsorted(pairs, np.arange(1, found + 1) * vocab_size)
-        starts.append(starts[-1][-1] + ends)
-        followers.append(np.stack([pairs % vocab_size, times], axis=1).astype(np.int32))
-        before += found
-    return Counts(contexts, np.concatenate(starts), np.concatenate(followers))
+    # What precedes a place, read backwards, is a suffix of the text read backwards; before the first is none.
+    order = sort_suffixes(tokens[::-1].astype(np.uint32))
+    places = np.concatenate([[0], count - order[order > 0]]).astype(np.int32)
+    most = (LONGEST + 1) * count
+    contexts = np.empty((count, LONGEST + 1), np.int32)
+    starts, followers = np.empty(most + 1, np.int32), np.empty((most, 2), np.int32)
+    found, pairs = count_contexts(tokens, places, vocab_size, contexts, starts, followers)
+    # What was not written of the room for them has no memory yet, and never will.
+    return Counts(contexts, starts[: found + 1], followers[:pairs])

@@ -20,8 +20,69 @@ class Counts(NamedTuple):
     """
 
     contexts: NDArray[np.int32]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.int32]
     followers: NDArray[np.int32]
+
+
+@compiled
+def _agreement(tokens: Integers, one: int, other: int, most: int) -> int:
+    """Return how many tokens before two places are the same, counted back from them; at most `most`."""
+    for length in range(min(most, one, other)):
+        if tokens[one - 1 - length] != tokens[other - 1 - length]:
+            return length
+    return int(min(most, one, other))
+
+
+@compiled
+def count_contexts(
+    tokens: Integers,
+    places: Integers,
+    vocab_size: int,
+    contexts: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    followers: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Number the contexts of all lengths and count what follows each, as `Counts` has it.
+
+    Places whose contexts agree lie side by side, so that a context is a stretch of them.
+
+    Args:
+        tokens: (N,).
+        places: All of them in the lexicographic order of what precedes them, read backwards, (N,).
+        vocab_size: V.
+        contexts: To be filled, (N, K + 1).
+        starts: The same, with room for one more than there are contexts.
+        followers: The same, with room for all pairs of a context and what follows it.
+
+    Returns:
+        How many contexts there are, and how many pairs.
+    """
+    count, lengths = contexts.shape
+    agreements = np.zeros(count, np.int8)
+    followed = np.empty(count, np.int32)
+    for p in range(count):
+        followed[p] = tokens[places[p]]
+        if p:
+            agreements[p] = _agreement(tokens, places[p - 1], places[p], lengths)
+    times = np.zeros(vocab_size, np.int32)
+    found = pairs = 0
+    for length in range(lengths):
+        begin = pairs
+        for p in range(count):
+            if p == 0 or agreements[p] < length:
+                starts[found] = begin = pairs
+                found += 1
+            contexts[places[p], length] = found - 1
+            times[followed[p]] += 1
+            if times[followed[p]] == 1:
+                followers[pairs, 0] = followed[p]
+                pairs += 1
+            if p == count - 1 or agreements[p + 1] < length:
+                for f in range(begin, pairs):
+                    followers[f, 1] = times[followers[f, 0]]
+                    times[followers[f, 0]] = 0
+    starts[found] = pairs
+    return found, pairs
 
 
 @compiled
@@ -65,7 +126,7 @@ def left_out_rows(
                 if data.followers[f, 0] == own and data.followers[f, 1] == 1:
                     kinds -= 1
             if total == 0:
-                continue
+                break  # nor is a longer one found elsewhere
             shorter = strength * np.float32(kinds)
             share = np.float32(1) / (np.float32(total) + shorter)
             for v in range(len(row)):

@@ -20,7 +20,7 @@ _FLOAT, _ID = 4, 8
 _LOGITS_AT_ONCE = 1 << 27
 _VALIDATION_TOKENS = 64 * 128
 """Tokens that a validation reads at once."""
-_COUNTED_TOKEN = 160
+_COUNTED_TOKEN = 90
 """What a token takes while n-grams of up to nine are counted, as measured on tinyshakespeare."""
 _LIBRARIES = 180e6
 """What torch and numba take when they first compute: code, pools, threads' memory."""

@@ -51,6 +51,14 @@ def test_rows_equal_counting_by_hand(longest, monkeypatch):
     assert found == pytest.approx(np.array(wanted), abs=1e-6)
 
 
+def test_more_kinds_of_tokens_than_a_byte_holds_are_told_apart():
+    tokens = 300 + text() * 256  # alike in their last byte
+    few, many = LeftOutNgrams(text(), VOCAB), LeftOutNgrams(tokens, 1_400)
+    assert few.longest == many.longest
+    found = [model._data.followers[:, 1].tolist() for model in (few, many)]
+    assert found[0] == found[1]
+
+
 def test_threads_make_no_difference(monkeypatch):
     model = LeftOutNgrams(text(), VOCAB)
     found = []

@@ -41,7 +41,7 @@ def test_counting_ngrams_takes_memory_by_the_token():
         return memory_needed(config, vocab_size=65, rows=8, steps=32, tokens=tokens)
 
     assert needed(0.0, 20_000_000) - needed(0.0, 1_000) < 1e8  # the process may have grown meanwhile
-    assert needed(0.3, 20_000_000) - needed(0.3, 1_000) > 2e9
+    assert needed(0.3, 20_000_000) - needed(0.3, 1_000) > 1.5e9
 
 
 @pytest.mark.parametrize("vocab_size", [65, 9000])
