@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,21 +23,38 @@ from benchmarks.machine import describe_machine
 from seqgen.config import build_config, merge
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
+from seqgen.training.law import batch_for
 from seqgen.training.loop import train
-from seqgen.training.planner import batch_for, make_plan
+from seqgen.training.planner import MOST_SMOOTHED, make_plan
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 POEM_BEGINS = "`You are old, Father William,' the young man said"
 GENERATED_BYTES = 300_000_000
 CHAINS = 2_000
-GRID: tuple[tuple[str, int, float], ...] = (
-    ("gru", 128, 0.2),
-    ("gru", 256, 0.2),
-    ("gru", 512, 0.1),
-    ("lstm", 256, 0.2),
-    ("lstm", 512, 0.4),
+
+
+class Choice(NamedTuple):
+    """A model of the grid."""
+
+    cell: str
+    hidden_size: int
+    dropout: float
+    ngram_smoothing: float = 0.0
+
+    def __str__(self) -> str:
+        smoothed = f", n-gram smoothing {self.ngram_smoothing:g}" if self.ngram_smoothing else ""
+        return f"{self.cell} 2 x {self.hidden_size}, dropout {self.dropout:g}{smoothed}"
+
+
+GRID = (
+    Choice("gru", 128, 0.2),
+    Choice("gru", 256, 0.2),
+    Choice("gru", 512, 0.1),
+    Choice("lstm", 256, 0.2),
+    Choice("lstm", 512, 0.4),
 )
-"""Cell, hidden size, dropout."""
+SMOOTHED = (Choice("gru", 128, 0.2, 0.5), Choice("lstm", 256, 0.4, 0.3))
+"""Of corpora that the planner would smooth."""
 
 
 def write_poem(path: Path) -> None:
@@ -96,9 +113,10 @@ def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder
     settled = merge(values, {"training": {"minutes": minutes}})
     plan = make_plan(index, settled, seconds=60 * minutes)
     result = run(index, plan.values, folder)
-    model = plan.values["model"]
+    model, training = plan.values["model"], plan.values["training"]
+    smoothing = training.get("ngram_smoothing", 0.0)
     return {
-        "choice": f"{model['cell']} 2 x {model['hidden_size']}, dropout {model['dropout']:g}",
+        "choice": str(Choice(model["cell"], model["hidden_size"], model["dropout"], smoothing)),
         "timed": plan.timed,
         "planned_nats": round(plan.loss_nats, 4),
         "planned_seconds": round(plan.seconds + plan.lasts, 1),
@@ -109,13 +127,14 @@ def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder
 
 
 def fixed(
-    index: TokenIndex, values: Mapping[str, Any], minutes: float, choice: tuple[str, int, float], folder: Path
+    index: TokenIndex, values: Mapping[str, Any], minutes: float, choice: Choice, folder: Path
 ) -> dict[str, Any]:
-    cell, size, dropout = choice
-    model = {"cell": cell, "hidden_size": size, "dropout": dropout, "embedding_size": min(size, 128)}
-    training = {**batch_for(len(index.tokens("train"))), "minutes": minutes}
+    model = choice._asdict()
+    smoothing = model.pop("ngram_smoothing")
+    model["embedding_size"] = min(choice.hidden_size, 128)
+    training = {**batch_for(len(index.tokens("train"))), "minutes": minutes, "ngram_smoothing": smoothing}
     result = run(index, merge(values, {"model": model, "training": training}), folder)
-    return {"choice": f"{cell} 2 x {size}, dropout {dropout:g}", **result}
+    return {"choice": str(choice), **result}
 
 
 def main() -> None:
@@ -132,7 +151,9 @@ def main() -> None:
                 row = {"corpus": name, "minutes": minutes}
                 row |= planned(index, values, minutes, Path(scratch))
                 if options.grid:
-                    row["grid"] = [fixed(index, values, minutes, choice, Path(scratch)) for choice in GRID]
+                    smoothed = SMOOTHED if len(index.tokens("train")) <= MOST_SMOOTHED else ()
+                    grid = GRID + smoothed
+                    row["grid"] = [fixed(index, values, minutes, choice, Path(scratch)) for choice in grid]
                 rows.append(row)
                 print(json.dumps(row), file=sys.stderr)
     print(json.dumps({"machine": describe_machine(), "rows": rows}))

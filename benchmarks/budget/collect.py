@@ -25,8 +25,8 @@ from seqgen.data.batches import Integers
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
 from seqgen.data.tokenizers import Tokenizer
+from seqgen.training.law import batch_for
 from seqgen.training.loop import train
-from seqgen.training.planner import batch_for
 
 RUNS = Path(__file__).parent / "runs.jsonl"
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -87,6 +87,7 @@ class Design(NamedTuple):
     hidden_size: int
     dropout: float
     seen_tokens: int
+    smoothing: float = 0.0
 
 
 def draw_designs(seed: int) -> Iterator[Design]:
@@ -131,6 +132,40 @@ BEGUN = (
     Design("bible", 3_600_000, "lstm", 128, 0.0, 1_200_000),
 )
 """What a slow machine makes of a large corpus in a minute."""
+SMOOTHED = (
+    Design("tinyshakespeare", 3_000, "lstm", 64, 0.3, 234_000, 0.5),
+    Design("tinyshakespeare", 3_000, "lstm", 128, 0.6, 82_000, 0.3),
+    Design("tinyshakespeare", 3_000, "lstm", 128, 0.6, 476_000, 0.5),
+    Design("names", 3_000, "gru", 64, 0.3, 166_000, 0.5),
+    Design("names", 3_000, "lstm", 512, 0.45, 45_000, 0.3),
+    Design("bible", 3_000, "lstm", 128, 0.45, 250_000, 0.5),
+    Design("bible", 3_000, "gru", 512, 0.45, 48_000, 0.3),
+    Design("tinyshakespeare", 10_000, "gru", 64, 0.3, 579_000, 0.3),
+    Design("tinyshakespeare", 10_000, "gru", 256, 0.3, 807_000, 0.5),
+    Design("tinyshakespeare", 10_000, "lstm", 512, 0.6, 108_000, 0.5),
+    Design("tinyshakespeare", 30_000, "lstm", 128, 0.0, 1_723_000, 0.3),
+    Design("tinyshakespeare", 30_000, "gru", 128, 0.15, 1_063_000, 0.5),
+    Design("tinyshakespeare", 30_000, "gru", 256, 0.0, 432_000, 0.5),
+    Design("bible", 30_000, "gru", 128, 0.3, 890_000, 0.3),
+    Design("names", 30_000, "gru", 128, 0.3, 788_000, 0.5),
+    Design("names", 30_000, "gru", 256, 0.0, 512_000, 0.3),
+    Design("tinyshakespeare", 100_000, "gru", 128, 0.0, 1_849_000, 0.3),
+    Design("tinyshakespeare", 100_000, "gru", 128, 0.0, 2_707_000, 0.5),
+    Design("tinyshakespeare", 100_000, "gru", 512, 0.15, 399_000, 0.5),
+    Design("names", 200_000, "gru", 128, 0.45, 1_116_000, 0.5),
+    Design("names", 200_000, "lstm", 64, 0.15, 2_830_000, 0.3),
+    Design("tinyshakespeare", 300_000, "lstm", 256, 0.15, 505_000, 0.3),
+    Design("tinyshakespeare", 300_000, "lstm", 256, 0.15, 505_000, 0.5),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 1_200_000, 0.5),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 4_500_000, 0.3),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 550_000, 0.3),
+)
+"""Twins of runs above, with n-gram smoothing."""
+
+
+def design_of(record: Mapping[str, Any]) -> Design:
+    """Return the design of a line of runs.jsonl; older ones say nothing on smoothing, and had none."""
+    return Design(**{field: record[field] for field in Design._fields if field in record})
 
 
 def run(design: Design, folder: Path) -> dict[str, Any]:
@@ -146,7 +181,11 @@ def run(design: Design, folder: Path) -> dict[str, Any]:
             "embedding_size": min(128, design.hidden_size),
             "dropout": design.dropout,
         },
-        "training": {"epochs": design.seen_tokens / design.train_tokens, "validations": 5},
+        "training": {
+            "epochs": design.seen_tokens / design.train_tokens,
+            "validations": 5,
+            "ngram_smoothing": design.smoothing,
+        },
     }
     values = merge(values, {"training": batch_for(design.train_tokens)})
     config = build_config(values)
@@ -171,9 +210,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the design")
     options = parser.parse_args()
     lines = RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []
-    known = {Design(*(json.loads(line)[field] for field in Design._fields)) for line in lines}
+    known = {design_of(json.loads(line)) for line in lines}
     began, made = time.monotonic(), 0
-    for design in chain(BEGUN, REPEATED, draw_designs(options.seed)):
+    for design in chain(SMOOTHED, BEGUN, REPEATED, draw_designs(options.seed)):
         if time.monotonic() - began > options.seconds:
             break
         if design in known:

@@ -18,7 +18,7 @@ from benchmarks.budget.collect import CORPORA, RUNS
 from seqgen.config import build_config
 from seqgen.data.baseline import ngram_loss
 from seqgen.data.indexing import ensure_index
-from seqgen.training.planner import LAW, Law, batch_for
+from seqgen.training.law import LAW, Law, batch_for
 
 START = Law(
     floor=(0.75, 0.05),
@@ -27,6 +27,7 @@ START = Law(
     begun=(0.2, 1.5),
     again=(0.05, 0.6, 0.4, 0.5, 1.0),
     lstm=(1.2, 1.0),
+    smoothed=(0.1, 1.0),
 )
 """A guess; what the runs do not tell stays near it."""
 FAITH = 0.05
@@ -77,6 +78,7 @@ def errors(law: Law, runs: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
                     dropout=run["dropout"],
                     train_tokens=run["train_tokens"],
                     seen_tokens=run["seen_tokens"],
+                    smoothing=run.get("smoothing", 0.0),
                 )
                 / run["last_loss_nats"]
             )

@@ -7,7 +7,7 @@ from seqgen.cli.console import notice
 from seqgen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from seqgen.config import Config
+    from seqgen.config import Config, TrainingConfig
     from seqgen.data.index import TokenIndex
 
 
@@ -134,7 +134,8 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
     notice(
         f"{how}: {model.cell} {model.layers} x {model.hidden_size}, "
         f"{''.join(f'{option}, ' for option in cell_options(model))}"
-        f"dropout {model.dropout:g}, {rows} x {bptt} tokens a step, {budget_text(training)}"
+        f"dropout {model.dropout:g}, {_smoothing_text(training)}{rows} x {bptt} tokens a step, "
+        f"{budget_text(training)}"
     )
     notice(_machine_text(index, config))
     if training.optimizer != "adamw":
@@ -142,6 +143,10 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
             f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
             f"{training.validations} validations"
         )
+
+
+def _smoothing_text(training: "TrainingConfig") -> str:
+    return f"n-gram smoothing {training.ngram_smoothing:g}, " if training.ngram_smoothing else ""
 
 
 def _machine_text(index: "TokenIndex", config: "Config") -> str:

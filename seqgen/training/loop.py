@@ -123,7 +123,7 @@ class Trainer(BaseTrainer):
         batch = self.batches[0]
         inputs, targets, resets = (torch.from_numpy(array).to(self.device) for array in batch[:3])
         features, _ = self.model(inputs, self.state, resets, precision=self.precision)
-        self.model.mean_loss(features, targets, precision=self.precision).backward()  # type: ignore[no-untyped-call]
+        self._loss(features, targets, batch.positions).backward()  # type: ignore[no-untyped-call]
         self.optimizer.zero_grad(set_to_none=True)
 
     def trial(self, steps: int = 3) -> float:
@@ -146,13 +146,7 @@ class Trainer(BaseTrainer):
         inputs, targets, resets = (torch.from_numpy(array).to(self.device) for array in batch[:3])
         seed = settings.seed + (self.step << 20)
         features, state = self.model(inputs, self.state, resets, seed=seed, precision=self.precision)
-        loss = self.model.mean_loss(
-            features,
-            targets,
-            smoothing=settings.ngram_smoothing or settings.label_smoothing,
-            spread=self._spread(batch.positions),
-            precision=self.precision,
-        )
+        loss = self._loss(features, targets, batch.positions)
         self.optimizer.zero_grad(set_to_none=True)
         self._regularized(loss, features, resets).backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients(self.model, settings.clip_norm)
@@ -164,6 +158,17 @@ class Trainer(BaseTrainer):
         self.step += 1
         self.average.update(self.step, progress, self.losses)
         return Learned(loss.item(), norm, rate, inputs.numel())
+
+    def _loss(self, features: torch.Tensor, targets: torch.Tensor, positions: Integers) -> torch.Tensor:
+        """Return the mean loss; its gradient is that of smoothed targets."""
+        settings = self.config.training
+        return self.model.mean_loss(
+            features,
+            targets,
+            smoothing=settings.ngram_smoothing or settings.label_smoothing,
+            spread=self._spread(positions),
+            precision=self.precision,
+        )
 
     def _spread(self, positions: Integers) -> torch.Tensor | None:
         """Return what the targets at positions of the stream are spread by, (T, B, V); None for evenly."""

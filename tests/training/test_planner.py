@@ -5,8 +5,9 @@ import pytest
 
 from seqgen.config import build_config
 from seqgen.errors import ConfigError
-from seqgen.training import planner
-from seqgen.training.planner import batch_for, fitted_law, make_plan, planned_seconds, reason_not_to_plan
+from seqgen.training import law, planner
+from seqgen.training.law import batch_for, fitted_law
+from seqgen.training.planner import make_plan, planned_seconds, reason_not_to_plan
 from tests.corpora import MemoryCorpus, sentences
 
 
@@ -28,7 +29,7 @@ def prospect(affordable, *, train_tokens, hidden_size=256, dropouts=planner.DROP
         hidden_size=hidden_size,
         dropouts=dropouts,
         train_tokens=train_tokens,
-        affordable=affordable,
+        affordable={0.0: affordable},
     )
 
 
@@ -52,6 +53,11 @@ def test_dropout_slows_learning_and_overfitting():
 
     assert overfitting(0.5) < overfitting(0.0)
     assert loss(train_tokens=10**12, dropout=0.5) > loss(train_tokens=10**12, dropout=0.0)
+
+
+def test_smoothing_lessens_overfitting():
+    small = {"train_tokens": 10**4, "seen_tokens": 2e6}
+    assert loss(**small, smoothing=0.5) < loss(**small, smoothing=0.3) < loss(**small)
 
 
 def test_a_batch_leaves_some_steps_an_epoch():
@@ -81,11 +87,52 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
     assert plan.loss_nats == pytest.approx(min(float(line.split()[-1]) for line in plan.timed), abs=5e-4)
 
 
+def smoothings(corpus, **chosen):
+    return list(planner._Planner(corpus, chosen, seconds=60, memory=None).smoothings)
+
+
+def test_a_small_text_is_smoothed_by_its_ngrams(corpus, monkeypatch):
+    monkeypatch.setattr(planner, "HIDDEN_SIZES", (16,))
+    plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=60)
+    assert plan.values["training"]["ngram_smoothing"] in planner.SMOOTHINGS[1:]
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"training": {"label_smoothing": 0.1}}, {"model": {"softmax": "adaptive"}}], ids=str
+)
+def test_targets_that_cannot_be_smoothed_by_ngrams_are_not(corpus, chosen):
+    assert smoothings(corpus, **chosen) == [0.0]
+
+
+def test_music_and_large_corpora_are_not_smoothed(corpus, monkeypatch):
+    assert smoothings(corpus) == list(planner.SMOOTHINGS)
+    with monkeypatch.context() as patched:
+        patched.setattr(planner, "MOST_SMOOTHED", 100)
+        assert smoothings(corpus) == [0.0]
+    notes = SimpleNamespace(tokens=["<eos>", *"abcdefgh"], level="note")
+    music = SimpleNamespace(tokens=lambda part: corpus.tokens(part) % 9, tokenizer=notes)
+    assert smoothings(music) == [0.0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_chosen_smoothing_stays(corpus, share, monkeypatch):
+    monkeypatch.setattr(planner, "HIDDEN_SIZES", (16,))
+    plan = make_plan(corpus, {"training": {"ngram_smoothing": share}}, seconds=60)
+    assert build_config(plan.values).training.ngram_smoothing == share
+
+
+def test_looking_up_ngrams_takes_time(corpus):
+    planned = planner._Planner(corpus, {}, seconds=60, memory=None)
+    assert planned._with_smoothing(1e5, 0.0) == 1e5
+    planned.smoothing_seconds = 1e-5
+    assert planned._with_smoothing(1e5, 0.3) == pytest.approx(5e4)
+
+
 def test_what_is_expected_is_of_the_time_that_planning_leaves(corpus, monkeypatch):
     clock = count(step=4)
     monkeypatch.setattr(planner, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     monkeypatch.setattr(planner, "HIDDEN_SIZES", (16, 32))
-    monkeypatch.setattr(planner, "EPOCH_SHARES", (1.0,))
+    monkeypatch.setattr(law, "EPOCH_SHARES", (1.0,))
     plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=100)
     assert plan.whole
     assert plan.seconds + plan.lasts == pytest.approx(100, abs=4)
