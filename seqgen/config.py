@@ -148,6 +148,12 @@ class TrainingConfig(_Strict):
     """Share of each target that is spread over all tokens; in training alone, never in a reported loss."""
     ngram_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     """The same, but spread by an n-gram model of the training part that leaves the target itself out."""
+    distillation: Rate = 0.3
+    """The same, as `teachers` expect; without any of no effect."""
+    teachers: tuple[str, ...] = ()
+    """Models that were trained on this corpus but for a fold each."""
+    fold: str | None = None
+    """K/N: train on all but the K-th of N parts of the training part, as a teacher."""
     warmup_steps: Annotated[int, Ge(0)] = 100
     """Steps of a linear rise before all schedules but one-cycle, which has its own."""
     plateau_factor: Annotated[float, Gt(0), Lt(1)] = 0.25

@@ -134,7 +134,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
     notice(
         f"{how}: {model.cell} {model.layers} x {model.hidden_size}, "
         f"{''.join(f'{option}, ' for option in cell_options(model))}"
-        f"dropout {model.dropout:g}, {_smoothing_text(training)}{rows} x {bptt} tokens a step, "
+        f"dropout {model.dropout:g}, {_targets_text(training)}{rows} x {bptt} tokens a step, "
         f"{budget_text(training)}"
     )
     notice(_machine_text(index, config))
@@ -145,8 +145,16 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
         )
 
 
-def _smoothing_text(training: "TrainingConfig") -> str:
-    return f"n-gram smoothing {training.ngram_smoothing:g}, " if training.ngram_smoothing else ""
+def _targets_text(training: "TrainingConfig") -> str:
+    """Say what is unusual about the targets, each with a comma after it."""
+    texts = []
+    if training.ngram_smoothing:
+        texts.append(f"n-gram smoothing {training.ngram_smoothing:g}")
+    if training.teachers:
+        texts.append(f"distillation {training.distillation:g} from {len(training.teachers)} teachers")
+    if training.fold:
+        texts.append(f"without fold {training.fold}")
+    return "".join(f"{text}, " for text in texts)
 
 
 def _machine_text(index: "TokenIndex", config: "Config") -> str:

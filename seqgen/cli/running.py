@@ -58,6 +58,9 @@ _LANGUAGE_MODELS_ALONE = {
         "activation_regularization",
         "temporal_regularization",
         "ngram_smoothing",
+        "distillation",
+        "teachers",
+        "fold",
     ),
 }
 """Keys of how a stream of documents, or music, is read and learnt, which labelled texts and pairs are not."""

@@ -71,6 +71,10 @@ if TYPE_CHECKING:
 _OUTPUT = typer.Option("--output", "-o", callback=folder_to_write, help="The model directory to write.")
 _LOGS = typer.Option(callback=folder_to_write, help="Also write TensorBoard logs here.")
 _SET = typer.Option("--set", metavar="KEY=VALUE", help="Set any configuration key, such as model.layers=3.")
+_TEACHER = typer.Option(
+    "--teacher", metavar="MODEL", help="A model trained with --fold that teaches this one; repeatable; lm."
+)
+_FOLD = typer.Option(metavar="K/N", help="Leave the K-th of N parts out, to be a teacher; lm.")
 _LAYER_NORM = typer.Option("--layer-norm", help="Normalise inside the cells (Ba et al. 2016).")
 
 
@@ -120,6 +124,11 @@ def train(
     ngram_smoothing: Annotated[
         float | None, typer.Option(help="The same, spread as n-grams of the corpus say; lm.")
     ] = None,
+    teachers: Annotated[list[str] | None, _TEACHER] = None,
+    distillation: Annotated[
+        float | None, typer.Option(help="Share of a target that teachers decide; 0.3 unless given.")
+    ] = None,
+    fold: Annotated[str | None, _FOLD] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the optimiser.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training part.")] = None,
     minutes: Annotated[

@@ -35,6 +35,10 @@ def model_card(
     facts = [_corpus("Corpus", source)]
     if source.get("licence"):
         facts.append(f"- Licence of the corpus: {source['licence']}")
+    if config.training.fold:
+        facts.append(f"- Trained without fold {config.training.fold} of the training part")
+    if config.training.teachers:
+        facts.append(f"- Taught by: {', '.join(config.training.teachers)}")
     return _card(name, what, facts, config, command=f"seqgen sample {name}", scores=_score_table(scores))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqgen.artifacts import Checkpoint, write_artifact
 from seqgen.config import Config
 from seqgen.data.batches import Integers, TrainingBatches
-from seqgen.data.left_out import LeftOutNgrams
+from seqgen.data.folds import parse_fold
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.evaluation import Score, evaluate
 from seqgen.kernels.recurrent import choose_precision
@@ -29,6 +29,7 @@ from seqgen.training.checks import check_settings
 from seqgen.training.optim import clip_gradients, set_rate
 from seqgen.training.schedules import rate_factor
 from seqgen.training.step import Step
+from seqgen.training.teaching import soft_targets
 from seqgen.training.trainer import BaseTrainer, Learned
 from seqgen.training.transfer import Arrays, take_over
 
@@ -102,7 +103,9 @@ class Trainer(BaseTrainer):
         self.config = config
         self.model = LanguageModel(config.model, vocab_size).to(self.device)
         self.tokens = index.tokens("train")
-        self.ngrams = LeftOutNgrams(self.tokens, vocab_size) if settings.ngram_smoothing else None
+        if settings.fold:
+            self.tokens = parse_fold(settings.fold).left_out(self.tokens)
+        self.soft_targets = soft_targets(index, self.tokens, settings, self.device)
         source = {**source, "index_hash": index.content_hash}
         super().__init__(self.model, config, path=path, source=source, outcomes=vocab_size)
 
@@ -160,21 +163,15 @@ class Trainer(BaseTrainer):
         return Learned(loss.item(), norm, rate, inputs.numel())
 
     def _loss(self, features: torch.Tensor, targets: torch.Tensor, positions: Integers) -> torch.Tensor:
-        """Return the mean loss; its gradient is that of smoothed targets."""
-        settings = self.config.training
+        """Return the mean loss; its gradient is that of soft targets."""
+        spread = self.soft_targets.spread(positions)
         return self.model.mean_loss(
             features,
             targets,
-            smoothing=settings.ngram_smoothing or settings.label_smoothing,
-            spread=self._spread(positions),
+            smoothing=self.soft_targets.share,
+            spread=None if spread is None else torch.from_numpy(spread).to(self.device),
             precision=self.precision,
         )
-
-    def _spread(self, positions: Integers) -> torch.Tensor | None:
-        """Return what the targets at positions of the stream are spread by, (T, B, V); None for evenly."""
-        if self.ngrams is None:
-            return None
-        return torch.from_numpy(self.ngrams.rows(positions)).to(self.device)
 
     def _regularized(self, loss: torch.Tensor, features: torch.Tensor, resets: torch.Tensor) -> torch.Tensor:
         """Add what large or restless features cost; the loss that is shown stays without it."""

@@ -11,6 +11,7 @@ import torch
 from seqgen.config import Config, ModelConfig
 from seqgen.kernels.recurrent import choose_precision
 from seqgen.networks.tasks import LanguageModel
+from seqgen.training.teaching import expected_bytes
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1, "window": 1, "bow": 1}
 _PLACES_ONE_BY_ONE = {"window"}
@@ -49,14 +50,16 @@ def memory_needed(config: Config, *, vocab_size: int, rows: int, steps: int, tok
         vocab_size: V.
         rows: B.
         steps: T.
-        tokens: Of the training part, which n-gram smoothing counts.
+        tokens: Of the training part, which n-gram smoothing counts and teachers predict.
     """
     with torch.device("meta"):
         parameters = LanguageModel(config.model, vocab_size).parameter_count()
     counted = tokens * _COUNTED_TOKEN if config.training.ngram_smoothing else 0
+    taught = expected_bytes(tokens, vocab_size) if config.training.teachers else 0
     return (
         process_bytes()
         + counted
+        + taught
         + training_bytes(
             config,
             vocab_size=vocab_size,

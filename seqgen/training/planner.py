@@ -156,9 +156,10 @@ class _Planner:
     def _smoothings(self) -> Sequence[float]:
         """Return the shares of n-gram smoothing to choose from."""
         settled = build_config(self.chosen)
+        training, softmax = settled.training, settled.model.softmax
         if "ngram_smoothing" in self.chosen.get("training", {}):
-            return (settled.training.ngram_smoothing,)
-        excluded = settled.training.label_smoothing or settled.model.softmax == "adaptive"
+            return (training.ngram_smoothing,)
+        excluded = training.label_smoothing or training.teachers or softmax == "adaptive"
         # Of music n-grams say what the bar does not allow; fiddle got worse.
         if excluded or self.index.tokenizer.level == "note" or self.train_tokens > MOST_SMOOTHED:
             return (0.0,)
@@ -182,7 +183,7 @@ class _Planner:
         self.least_memory = min(self.least_memory, needed)
         if self.memory is not None and needed > self.memory:
             return None
-        plain = build_config(merge(values, {"training": {"ngram_smoothing": 0.0}}))
+        plain = build_config(merge(values, {"training": {"ngram_smoothing": 0.0, "teachers": ()}}))
         speed = Trainer(self.index, plain, path=Path(), source={}).trial()
         candidate = self._candidate(cell, hidden_size, speed, self._left())
         self.candidates.append(candidate)

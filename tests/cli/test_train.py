@@ -70,6 +70,20 @@ def test_an_optimizer_brings_the_settings_that_suit_it_and_flags_override_them(t
     assert "sgd with a learning rate of 20, plateau; 3 validations" in capsys.readouterr().err
 
 
+def test_models_of_folds_teach_another(text, tmp_path, capsys):
+    teachers = [tmp_path / f"t{number}" for number in (1, 2)]
+    for number, teacher in enumerate(teachers, 1):
+        assert train(text, teacher, "--epochs", "1", "--fold", f"{number}/2") == 0
+    assert "without fold 2/2, " in capsys.readouterr().err
+    taught = ["--epochs", "1", *(part for teacher in teachers for part in ("--teacher", str(teacher)))]
+    assert train(text, tmp_path / "m", *taught, "--ngram-smoothing", "0.1", "--distillation", "0.4") == 0
+    assert "n-gram smoothing 0.1, distillation 0.4 from 2 teachers, " in capsys.readouterr().err
+    assert load_artifact(tmp_path / "m").config.training.teachers == tuple(map(str, teachers))
+    assert train(text, tmp_path / "again", "--epochs", "1", "--teacher", str(teachers[0])) == 1
+    assert capsys.readouterr().err.endswith("--teacher: none left out 2/2; train one more with --fold 2/2\n")
+    assert not (tmp_path / "again").exists()
+
+
 HOPELESS = ["--epochs", "1", "--learning-rate", "1e6", "--set", "training.validations=1"]
 
 

@@ -28,6 +28,12 @@ def test_what_is_best_is_decided_by_merit_where_there_is_one_and_else_by_trainin
     assert "of epoch 3.6, the best" in text([record | {"valid_loss_nats": None} for record in VALIDATED])
 
 
+def test_teachers_and_folds_are_named():
+    assert "- Taught by: a, b" in text([], teachers=("a", "b"))
+    assert "- Trained without fold 1/3 of the training part" in text([], fold="1/3")
+    assert "fold" not in text([])
+
+
 def test_a_training_that_may_stop_early_lasts_at_most_so_long():
     assert "trained with seqgen for at most 5 epochs; its" in text(VALIDATED, patience=3)
     assert "trained with seqgen for 5 epochs." in text([])
