@@ -2,8 +2,7 @@
 
 The first 90 % of the characters train, the last 10 % validate. The clock covers everything from the first
 step to the last, validations included, compiling excluded; the points of the curve are scored afterwards from
-weights that were set aside. `--plain` trains the same configuration by torch's own recurrent layers, too. The
-clock of `taught` begins with its teachers, and counts the time in which they are asked.
+weights that were set aside. `--plain` trains the same configuration by torch's own recurrent layers, too.
 
     PYTHONPATH=. python benchmarks/quality/bench_shakespeare.py --recipes 1m 3m --plain --plot curve.png
 """
@@ -12,7 +11,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +18,17 @@ from typing import Any
 import torch
 
 from benchmarks.machine import describe_machine
-from seqgen.config import Config, build_config, load_yaml, merge
+from seqgen.config import Config, build_config, load_yaml
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
 from seqgen.evaluation import evaluate
 from seqgen.kernels import recurrent
 from seqgen.networks.tasks import LanguageModel
 from seqgen.training.loop import Trainer
-from seqgen.training.loop import train as train_model
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "tinyshakespeare" / "input.txt"
 PROTOCOLS = ("windows:256", "carried")
-FOLDS = 4
-"""Teachers of recipes/tinyshakespeare-taught.yaml."""
 NANOGPT = {"nanoGPT on an A100": (180.0, 1.4697), "nanoGPT on a CPU": (180.0, 1.88)}
 """Seconds and nats per character in windows of 256, from the README of karpathy/nanoGPT (2023)."""
 
@@ -49,19 +44,16 @@ class Run:
     tokens_per_second: float
 
 
-def train(name: str, config: Config, index: TokenIndex, folder: Path, *, before: float = 0.0) -> Run:
-    """Train one configuration and score what it had at each validation; the clock begins at `before`."""
-    began = time.perf_counter()
+def train(name: str, config: Config, index: TokenIndex, folder: Path) -> Run:
+    """Train one configuration and score what it had at each validation."""
     trainer = Trainer(index, config, path=folder / name, source={"corpus": ["tinyshakespeare"]})
-    if config.training.teachers:
-        before += time.perf_counter() - began
     states: list[tuple[float, dict[str, torch.Tensor]]] = []
     step = None
     for step in trainer.steps():
         if step.validation:
             with trainer.average.in_place():
                 weights = {key: value.clone() for key, value in trainer.model.state_dict().items()}
-            states.append((before + step.seconds, weights))
+            states.append((step.seconds, weights))
     model = LanguageModel(config.model, len(index.tokenizer.tokens)).eval()
 
     def score(weights: dict[str, torch.Tensor], protocol: str) -> float:
@@ -72,19 +64,6 @@ def train(name: str, config: Config, index: TokenIndex, folder: Path, *, before:
     curve = [(round(seconds, 1), score(weights, PROTOCOLS[0])) for seconds, weights in states]
     final = {protocol: score(states[-1][1], protocol) for protocol in PROTOCOLS}
     return Run(name, curve, final, round(step.epoch, 2), round(step.tokens_per_second))
-
-
-def train_taught(name: str, values: dict[str, Any], index: TokenIndex, folder: Path) -> Run:
-    """Train the teachers and then the student; the student's clock goes on from theirs."""
-    recipe = load_yaml(RECIPES / "tinyshakespeare-teacher.yaml")
-    paths, seconds = [], 0.0
-    for number in range(1, FOLDS + 1):
-        paths.append(str(folder / f"{name} teacher {number}"))
-        config = build_config(merge(recipe, {"training": {"fold": f"{number}/{FOLDS}"}}))
-        *_, last = train_model(index, config, path=Path(paths[-1]), source={"corpus": ["tinyshakespeare"]})
-        seconds += last.seconds
-    config = build_config(merge(values, {"training": {"teachers": paths}}))
-    return train(name, config, index, folder, before=seconds)
 
 
 def plot(runs: list[Run], path: Path) -> None:
@@ -122,16 +101,11 @@ def main() -> None:
     runs: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
         for recipe in options.recipes:
-            values = load_yaml(RECIPES / f"tinyshakespeare-{recipe}.yaml")
-            config = build_config(values)
+            config = build_config(load_yaml(RECIPES / f"tinyshakespeare-{recipe}.yaml"))
             index = ensure_index([options.corpus], config, notify=lambda _text: None)
             for plain in [False, True] if options.plain else [False]:
                 recurrent.HAS_NUMBA = not plain
-                name = recipe + (" plain" if plain else "")
-                if recipe == "taught":
-                    runs.append(train_taught(name, values, index, Path(folder)))
-                else:
-                    runs.append(train(name, config, index, Path(folder)))
+                runs.append(train(recipe + (" plain" if plain else ""), config, index, Path(folder)))
                 print(runs[-1], file=sys.stderr, flush=True)
     if options.plot:
         plot(runs, options.plot)

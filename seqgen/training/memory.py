@@ -17,7 +17,7 @@ _GATES = {"lstm": 4, "gru": 3, "rnn": 1, "window": 1, "bow": 1}
 _PLACES_ONE_BY_ONE = {"window"}
 _WITH_CONTEXT = {"window", "bow"}
 _BLOCK = 32
-_FLOAT, _ID = 4, 8
+_HALF, _FLOAT, _ID = 2, 4, 8
 _LOGITS_AT_ONCE = 1 << 27
 _VALIDATION_TOKENS = 64 * 128
 """Tokens that a validation reads at once."""
@@ -101,16 +101,23 @@ def _activation_bytes(
     size = precision.itemsize
     full = -(-model.hidden_size // _BLOCK) * _BLOCK
     gates = _GATES[model.cell]
-    tokens = rows * steps + _VALIDATION_TOKENS  # buffers of both are kept
     sums = 4 if gates > 1 else 1
     # Gates, the state consumed, what is saved for the way back, and what is passed on.
     wide = gates + 2 + (model.cell == "lstm") + (model.dropout > 0)
-    layers = model.layers * tokens * full * wide
     # What products on the way back lay out, as measured; features and their gradients up and down.
-    passing = tokens * (sums * full + 4 * model.hidden_size)
+    passing = sums * full + 4 * model.hidden_size
+    # Buffers of training and validation are both kept; in float32 half of the latter are ones of the former.
+    read = rows * steps * size + _VALIDATION_TOKENS * _HALF
     packed = 2 * gates * full * (full + max(full, model.embedding_size))
-    logits = min(tokens * vocab_size * size, _LOGITS_AT_ONCE)
-    return size * (layers + passing + packed) + logits + _context_bytes(model, vocab_size, tokens)
+    logits = sum(
+        min(tokens * vocab_size * size, _LOGITS_AT_ONCE) for tokens in (rows * steps, _VALIDATION_TOKENS)
+    )
+    return (
+        read * (model.layers * full * wide + passing)
+        + size * packed
+        + logits
+        + _context_bytes(model, vocab_size, rows * steps + _VALIDATION_TOKENS)
+    )
 
 
 def _context_bytes(model: ModelConfig, vocab_size: int, tokens: int) -> int:
