@@ -34,7 +34,8 @@ def flags_given(options: "DataclassInstance") -> list[str]:
 def given_by_flags(called: typer.Context) -> dict[str, Any]:
     """Return the configuration values that a command was called with, by dotted key."""
     values = {key: called.params[key.rpartition(".")[2]] for key in flags_of(called.command)}
-    return {key: value for key, value in values.items() if value is not None}
+    # A flag that can be repeated and was not given is an empty sequence.
+    return {key: value for key, value in values.items() if value is not None and value not in ([], ())}
 
 
 @contextmanager

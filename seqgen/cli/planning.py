@@ -1,6 +1,7 @@
 """How `seqgen train` fills in what the user left open, and says what it will do on what machine."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqgen.cli.console import notice
@@ -49,13 +50,18 @@ def check_early(chosen: dict[str, Any], preset: str, memory: float | None) -> No
     Raises:
         ConfigError: If settings contradict each other, the preset is unknown, or the memory is too little for
             any model.
+        ArtifactError: If a teacher cannot be read.
     """
+    from seqgen.artifacts import load_artifact
     from seqgen.config import build_config, merge
     from seqgen.training import budget
     from seqgen.training.checks import check_settings
     from seqgen.training.memory import in_words, least_memory
 
-    check_settings(build_config(merge({} if preset == "auto" else budget.preset(preset), chosen)))
+    config = build_config(merge({} if preset == "auto" else budget.preset(preset), chosen))
+    check_settings(config)
+    for path in config.training.teachers:
+        load_artifact(Path(path), verify=False)
     if memory is not None and least_memory() > memory * 1e9:
         least = in_words(least_memory())
         raise ConfigError(f"--memory {memory:g}: torch alone takes {least}; allow more, in GB")

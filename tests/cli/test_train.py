@@ -82,6 +82,8 @@ def test_models_of_folds_teach_another(text, tmp_path, capsys):
     assert train(text, tmp_path / "again", "--epochs", "1", "--teacher", str(teachers[0])) == 1
     assert capsys.readouterr().err.endswith("--teacher: none left out 2/2; train one more with --fold 2/2\n")
     assert not (tmp_path / "again").exists()
+    assert train(text, tmp_path / "again", "--epochs", "1", "--teacher", str(tmp_path / "gone")) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 HOPELESS = ["--epochs", "1", "--learning-rate", "1e6", "--set", "training.validations=1"]
