@@ -157,7 +157,8 @@ def _targets_text(training: "TrainingConfig") -> str:
     if training.ngram_smoothing:
         texts.append(f"n-gram smoothing {training.ngram_smoothing:g}")
     if training.teachers:
-        texts.append(f"distillation {training.distillation:g} from {len(training.teachers)} teachers")
+        teachers = "1 teacher" if len(training.teachers) == 1 else f"{len(training.teachers)} teachers"
+        texts.append(f"distillation {training.distillation:g} from {teachers}")
     if training.fold:
         texts.append(f"without fold {training.fold}")
     return "".join(f"{text}, " for text in texts)
