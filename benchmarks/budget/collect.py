@@ -160,7 +160,7 @@ SMOOTHED = (
     Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 4_500_000, 0.3),
     Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 550_000, 0.3),
 )
-"""Twins of runs above, with n-gram smoothing."""
+"""Twins of other runs, drawn ones among them, with n-gram smoothing."""
 
 
 def design_of(record: Mapping[str, Any]) -> Design:

@@ -60,6 +60,8 @@ def check_early(chosen: dict[str, Any], preset: str, memory: float | None) -> No
 
     config = build_config(merge({} if preset == "auto" else budget.preset(preset), chosen))
     check_settings(config)
+    if chosen.get("training", {}).get("distillation") and not config.training.teachers:
+        raise ConfigError("training.distillation is of no effect without --teacher; name the teachers")
     for path in config.training.teachers:
         load_artifact(Path(path), verify=False)
     if memory is not None and least_memory() > memory * 1e9:

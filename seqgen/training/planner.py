@@ -150,7 +150,7 @@ class _Planner:
         for cell in cells[1:]:
             self._try(cell, best.hidden_size)
         left = self._left()  # which was more when the first were tried
-        self.candidates = [self._candidate(*candidate[1:4], left) for candidate in self.candidates]
+        self.candidates = [self._candidate(*candidate[1:], left) for candidate in self.candidates]
         return self._plan_of(min(self.candidates))
 
     def _smoothings(self) -> Sequence[float]:

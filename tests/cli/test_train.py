@@ -84,6 +84,9 @@ def test_models_of_folds_teach_another(text, tmp_path, capsys):
     assert not (tmp_path / "again").exists()
     assert train(text, tmp_path / "again", "--epochs", "1", "--teacher", str(tmp_path / "gone")) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+    assert train(text, tmp_path / "again", "--epochs", "1", "--distillation", "0.2") == 1
+    told = "--distillation is of no effect without --teacher; name the teachers\n"
+    assert capsys.readouterr().err.endswith(told)
 
 
 HOPELESS = ["--epochs", "1", "--learning-rate", "1e6", "--set", "training.validations=1"]
