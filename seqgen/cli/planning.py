@@ -33,14 +33,17 @@ def choose(
         ConfigError: If the preset is unknown or the memory too little.
     """
     from seqgen.config import build_config
+    from seqgen.training.memory import process_bytes
 
+    held = process_bytes()
     values, how = _plan(index, settled, memory) if planned and preset == "auto" else (None, "")
     if values is None:
         values, how = _preset(index, settled, preset)
     config = build_config(values)
+    needed = _memory_needed(index, config, held)
     if memory is not None:
-        _check_memory(index, config, memory)
-    _tell_plan(index, config, how)
+        _check_memory(needed, memory)
+    _tell_plan(index, config, how, needed)
     return config
 
 
@@ -104,10 +107,9 @@ def _preset(index: "TokenIndex", settled: dict[str, Any], name: str) -> "tuple[M
     return merge(merge(preset(name), suited_to(training.optimizer)), settled), f"{name} preset"
 
 
-def _check_memory(index: "TokenIndex", config: "Config", memory: float) -> None:
+def _check_memory(needed: int, memory: float) -> None:
     from seqgen.training.memory import in_words
 
-    needed = _memory_needed(index, config)
     if needed > memory * 1e9:
         raise ConfigError(
             f"--memory {memory:g}: this model takes {in_words(needed)}; choose a smaller --hidden-size or "
@@ -115,17 +117,17 @@ def _check_memory(index: "TokenIndex", config: "Config", memory: float) -> None:
         )
 
 
-def _memory_needed(index: "TokenIndex", config: "Config") -> int:
+def _memory_needed(index: "TokenIndex", config: "Config", held: int) -> int:
     from seqgen.training.loop import fit_batch
     from seqgen.training.memory import memory_needed
 
     training, tokens = config.training, index.counts("train")["tokens"]
     rows, steps = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
-    sizes = {"rows": rows, "steps": steps, "tokens": tokens}
+    sizes = {"rows": rows, "steps": steps, "tokens": tokens, "held": held}
     return memory_needed(config, vocab_size=len(index.tokenizer.tokens), **sizes)
 
 
-def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
+def _tell_plan(index: "TokenIndex", config: "Config", how: str, needed: int) -> None:
     from seqgen.training.budget import budget_text
     from seqgen.training.card import cell_options
     from seqgen.training.loop import fit_batch
@@ -145,7 +147,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str) -> None:
         f"dropout {model.dropout:g}, {_targets_text(training)}{rows} x {bptt} tokens a step, "
         f"{budget_text(training)}"
     )
-    notice(_machine_text(index, config))
+    notice(_machine_text(index, config, needed))
     if training.optimizer != "adamw":
         notice(
             f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
@@ -166,7 +168,7 @@ def _targets_text(training: "TrainingConfig") -> str:
     return "".join(f"{text}, " for text in texts)
 
 
-def _machine_text(index: "TokenIndex", config: "Config") -> str:
+def _machine_text(index: "TokenIndex", config: "Config", needed: int) -> str:
     """Say what the training runs on, and on a CPU the memory it will take."""
     import torch
 
@@ -182,7 +184,7 @@ def _machine_text(index: "TokenIndex", config: "Config") -> str:
         encoder = LanguageModel(config.model, len(index.tokenizer.tokens)).encoder
     text = f"{device.type}: {encoder.implementation(device, precision).value}"
     if device.type == "cpu":
-        text += f", {cpu_count()} threads, {in_words(_memory_needed(index, config))} of memory"
+        text += f", {cpu_count()} threads, {in_words(needed)} of memory"
         if not HAS_NUMBA:
             text += "; numba is missing, which would be faster: pip install numba"
     return text

@@ -42,7 +42,9 @@ def least_memory() -> int:
     return process_bytes() + int(_LIBRARIES)
 
 
-def memory_needed(config: Config, *, vocab_size: int, rows: int, steps: int, tokens: int = 0) -> int:
+def memory_needed(
+    config: Config, *, vocab_size: int, rows: int, steps: int, tokens: int = 0, held: int | None = None
+) -> int:
     """Return the bytes that this process will have at its peak if it trains on a CPU.
 
     Args:
@@ -51,24 +53,22 @@ def memory_needed(config: Config, *, vocab_size: int, rows: int, steps: int, tok
         rows: B.
         steps: T.
         tokens: Of the training part, which n-gram smoothing counts and teachers predict.
+        held: Bytes at the peak before models were tried out, whose memory serves again; now if not given.
     """
     with torch.device("meta"):
         parameters = LanguageModel(config.model, vocab_size).parameter_count()
     counted = tokens * _COUNTED_TOKEN if config.training.ngram_smoothing else 0
     taught = expected_bytes(tokens, vocab_size) if config.training.teachers else 0
-    return (
-        process_bytes()
-        + counted
-        + taught
-        + training_bytes(
-            config,
-            vocab_size=vocab_size,
-            parameters=parameters,
-            rows=rows,
-            steps=steps,
-            precision=choose_precision(torch.device("cpu"), config.training.precision),
-        )
+    own = training_bytes(
+        config,
+        vocab_size=vocab_size,
+        parameters=parameters,
+        rows=rows,
+        steps=steps,
+        precision=choose_precision(torch.device("cpu"), config.training.precision),
     )
+    present = process_bytes()
+    return max(present, (present if held is None else held) + counted + taught + own)
 
 
 def training_bytes(

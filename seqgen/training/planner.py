@@ -20,7 +20,7 @@ from seqgen.errors import ConfigError
 from seqgen.training.budget import DEFAULT_MINUTES
 from seqgen.training.law import Prospect, batch_for, fitted_law
 from seqgen.training.loop import Corpus, Trainer, fit_batch
-from seqgen.training.memory import in_words, memory_needed
+from seqgen.training.memory import in_words, memory_needed, process_bytes
 
 EXPERIENCE = "so far off by up to 20 %"
 """How the expected losses compared with those reached, in benchmarks/budget/README.md."""
@@ -124,7 +124,7 @@ class _Planner:
         self, index: Corpus, chosen: Mapping[str, Any], *, seconds: float, memory: float | None
     ) -> None:
         self.index, self.chosen, self.seconds, self.memory = index, chosen, seconds, memory
-        self.began = time.perf_counter()
+        self.began, self.held = time.perf_counter(), process_bytes()
         self.train_tokens = len(index.tokens("train"))
         self.vocab_size = len(index.tokenizer.tokens)
         self.ngram_nats = ngram_loss(index.tokens("train"), index.tokens("valid"), vocab_size=self.vocab_size)
@@ -193,7 +193,7 @@ class _Planner:
         config = build_config(values)
         settings = config.training
         rows, steps = fit_batch(self.train_tokens, batch_size=settings.batch_size, bptt=settings.bptt)
-        sizes = {"rows": rows, "steps": steps, "tokens": self.train_tokens}
+        sizes = {"rows": rows, "steps": steps, "tokens": self.train_tokens, "held": self.held}
         return memory_needed(config, vocab_size=self.vocab_size, **sizes)
 
     def _left(self) -> float:

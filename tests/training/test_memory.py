@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from seqgen.config import build_config
-from seqgen.training.memory import in_words, memory_needed, training_bytes
+from seqgen.training.memory import in_words, memory_needed, process_bytes, training_bytes
 
 
 def estimate(*, rows=64, steps=64, vocab_size=65, parameters=700_000, **model):
@@ -42,6 +42,14 @@ def test_counting_ngrams_takes_memory_by_the_token():
 
     assert needed(0.0, 20_000_000) - needed(0.0, 1_000) < 1e8  # the process may have grown meanwhile
     assert needed(0.3, 20_000_000) - needed(0.3, 1_000) > 1.5e9
+
+
+def test_memory_of_models_that_were_tried_out_serves_again():
+    config, present = build_config({"model": {"hidden_size": 8, "layers": 1}}), process_bytes()
+    sizes = {"vocab_size": 65, "rows": 1, "steps": 1}
+    fresh = memory_needed(config, **sizes)
+    assert memory_needed(config, **sizes, held=present + 10**9) == pytest.approx(fresh + 10**9, abs=1e8)
+    assert present <= memory_needed(config, **sizes, held=-(10**12)) < fresh
 
 
 @pytest.mark.parametrize("vocab_size", [65, 9000])
