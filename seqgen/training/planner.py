@@ -116,6 +116,7 @@ class _Candidate(NamedTuple):
     prospect: Prospect
     cell: str
     hidden_size: int
+    smoothings: Sequence[float]
     tokens_per_second: float
 
 
@@ -179,18 +180,20 @@ class _Planner:
     def _try(self, cell: str, hidden_size: int) -> _Candidate | None:
         """Time a candidate; None if it does not fit into the memory."""
         values = self._values(cell, hidden_size, dropout=DROPOUTS[2])
-        needed = self._memory_needed(merge(values, {"training": {"ngram_smoothing": max(self.smoothings)}}))
-        self.least_memory = min(self.least_memory, needed)
-        if self.memory is not None and needed > self.memory:
+        needed = {share: self._memory_needed(values, share) for share in self.smoothings}
+        self.least_memory = min(self.least_memory, *needed.values())
+        limit = math.inf if self.memory is None else self.memory
+        smoothings = [share for share in self.smoothings if needed[share] <= limit]
+        if not smoothings:
             return None
         plain = build_config(merge(values, {"training": {"ngram_smoothing": 0.0, "teachers": ()}}))
         speed = Trainer(self.index, plain, path=Path(), source={}).trial()
-        candidate = self._candidate(cell, hidden_size, speed, self._left())
+        candidate = self._candidate(cell, hidden_size, smoothings, speed, self._left())
         self.candidates.append(candidate)
         return candidate
 
-    def _memory_needed(self, values: Mapping[str, Any]) -> int:
-        config = build_config(values)
+    def _memory_needed(self, values: Mapping[str, Any], smoothing: float) -> int:
+        config = build_config(merge(values, {"training": {"ngram_smoothing": smoothing}}))
         settings = config.training
         rows, steps = fit_batch(self.train_tokens, batch_size=settings.batch_size, bptt=settings.bptt)
         sizes = {"rows": rows, "steps": steps, "tokens": self.train_tokens, "held": self.held}
@@ -199,7 +202,9 @@ class _Planner:
     def _left(self) -> float:
         return max(self.seconds - (time.perf_counter() - self.began), 0.0)
 
-    def _candidate(self, cell: str, hidden_size: int, speed: float, left: float) -> _Candidate:
+    def _candidate(
+        self, cell: str, hidden_size: int, smoothings: Sequence[float], speed: float, left: float
+    ) -> _Candidate:
         """Return a candidate with what it promises in so many seconds."""
         prospect = fitted_law().best(
             self.ngram_nats,
@@ -207,9 +212,9 @@ class _Planner:
             hidden_size=hidden_size,
             dropouts=self.dropouts,
             train_tokens=self.train_tokens,
-            affordable={share: self._with_smoothing(speed, share) * left for share in self.smoothings},
+            affordable={share: self._with_smoothing(speed, share) * left for share in smoothings},
         )
-        return _Candidate(prospect, cell, hidden_size, speed)
+        return _Candidate(prospect, cell, hidden_size, smoothings, speed)
 
     def _with_smoothing(self, speed: float, share: float) -> float:
         """Return the tokens a second that a speed becomes where targets are smoothed."""

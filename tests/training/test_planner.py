@@ -93,7 +93,7 @@ def smoothings(corpus, **chosen):
 
 def test_a_small_text_is_smoothed_by_its_ngrams(corpus, monkeypatch):
     monkeypatch.setattr(planner, "HIDDEN_SIZES", (16,))
-    plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=60)
+    plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=600)
     assert plan.values["training"]["ngram_smoothing"] in planner.SMOOTHINGS[1:]
 
 
@@ -142,6 +142,16 @@ def test_what_is_expected_is_of_the_time_that_planning_leaves(corpus, monkeypatc
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
     with pytest.raises(ConfigError, match=r"--memory 0.001: even gru with 64 units takes [0-9.]+ [MG]B"):
         make_plan(corpus, {}, seconds=60, memory=1e6)
+
+
+def test_where_memory_is_short_targets_are_not_smoothed(corpus, monkeypatch):
+    monkeypatch.setattr(planner, "HIDDEN_SIZES", (16,))
+    needed = {0.0: 1.0, 0.3: 3.0, 0.5: 3.0}
+    monkeypatch.setattr(planner._Planner, "_memory_needed", lambda self, values, smoothing: needed[smoothing])
+    plan = make_plan(corpus, {}, seconds=600, memory=2.0)
+    assert build_config(plan.values).training.ngram_smoothing == 0
+    roomy = make_plan(corpus, {}, seconds=600, memory=4.0)
+    assert build_config(roomy.values).training.ngram_smoothing > 0
 
 
 @pytest.mark.parametrize(("settled", "seconds"), [({}, 180), ({"training": {"minutes": 5}}, 300)])
