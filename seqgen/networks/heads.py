@@ -53,6 +53,17 @@ class Head(nn.Module):
         """Return what the softmax over all tokens makes probabilities of, (..., V), in float32."""
         raise NotImplementedError
 
+    def expect(self, counts: Tensor) -> None:
+        """Set the biases so that features of 0 predict tokens as often as they were counted.
+
+        What is left to learn is what the features tell. An optimiser as steady as AdamW would otherwise need
+        a thousand steps to learn that some words are rare.
+
+        Args:
+            counts: (V,); one more of each is assumed.
+        """
+        raise NotImplementedError
+
 
 class FullSoftmax(Head):
     """One softmax over all tokens.
@@ -118,6 +129,13 @@ class FullSoftmax(Head):
     def logits(self, features: Tensor) -> Tensor:
         """See `Head`."""
         return functional.linear(features.float(), self.weight, self.bias)
+
+    @torch.no_grad()
+    def expect(self, counts: Tensor) -> None:
+        """See `Head`."""
+        shares = (counts + 1) / (counts + 1).sum()
+        logits = shares.log()
+        self.bias.copy_(logits - shares @ logits)  # near 0 where tokens are frequent
 
 
 class Tail(nn.Module):
@@ -209,6 +227,13 @@ class AdaptiveSoftmax(Head):
             cluster = short[..., self.cutoffs[0] + number, None]
             parts.append(cluster + within.log_softmax(dim=-1))
         return torch.cat(parts, dim=-1)  # -> (..., V)
+
+    def expect(self, counts: Tensor) -> None:
+        """See `Head`."""
+        frequent, *clusters = counts.tensor_split(self.cutoffs[:-1])
+        self.short.expect(torch.cat([frequent, torch.stack([cluster.sum() for cluster in clusters])]))
+        for tail, cluster in zip(self.tails, clusters, strict=True):
+            cast(Tail, tail).softmax.expect(cluster)
 
     def _assign(self, targets: Tensor) -> tuple[Tensor, Iterator[tuple[Tail, Tensor, Tensor]]]:
         """Return the targets of the first softmax, and of each tail its rows and their targets."""

@@ -36,6 +36,8 @@ from seqgen.training.transfer import Arrays, take_over
 VALIDATION_PROTOCOL = "chunks:1024"
 VALIDATION_TOKENS = 50_000
 """Most tokens of the validation part that are read during training; the final score reads all of it."""
+COUNTED_TOKENS = 1_000_000
+"""Most tokens of the training part whose frequencies a model begins with."""
 
 
 class Corpus(Protocol):
@@ -105,6 +107,8 @@ class Trainer(BaseTrainer):
         self.tokens = index.tokens("train")
         if settings.fold:
             self.tokens = parse_fold(settings.fold).left_out(self.tokens)
+        counts = np.bincount(self.tokens[:COUNTED_TOKENS], minlength=vocab_size)
+        self.model.head.expect(torch.from_numpy(counts).to(self.device, torch.float32))
         self.soft_targets = soft_targets(index, self.tokens, settings, self.device)
         source = {**source, "index_hash": index.content_hash}
         super().__init__(self.model, config, path=path, source=source, outcomes=vocab_size)

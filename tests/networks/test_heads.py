@@ -172,6 +172,20 @@ def test_logits_make_the_probabilities_that_are_trained(options):
     torch.testing.assert_close(found, net.losses(features, targets), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"tied": True}, {"softmax": "adaptive", "cutoffs": CUTOFFS}], ids=str
+)
+def test_what_was_counted_is_predicted_without_features(options):
+    head = LanguageModel(ModelConfig(embedding_size=16, hidden_size=16, **options), V).head
+    counts = torch.arange(V, 0, -1).float()
+    counts[:3] = 1000.0
+    counts[-1] = 0.0
+    head.expect(counts)
+    predicted = head.logits(torch.zeros(1, 16)).softmax(-1)[0]
+    tolerance = 0.1 if "softmax" in options else 1e-5  # where one more is assumed of every cluster, too
+    torch.testing.assert_close(predicted, (counts + 1) / (counts + 1).sum(), rtol=tolerance, atol=0)
+
+
 def test_a_shared_matrix_is_stored_once_and_learns_from_both_its_uses():
     net = LanguageModel(ModelConfig(embedding_size=16, hidden_size=24, tied=True), V)
     names = [name for name, _ in net.named_parameters()]

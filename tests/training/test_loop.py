@@ -55,6 +55,14 @@ def test_training_learns_more_than_letter_frequencies(corpus, tmp_path):
     assert load_artifact(tmp_path / "m").scores["valid"]["protocol"] == "carried"
 
 
+def test_training_begins_with_the_frequencies(corpus, tmp_path):
+    first = run(corpus, tmp_path / "m", settings(options={"dropout": 0.0}), stop_after=1)[0]
+    counts = np.bincount(corpus.tokens("train"))
+    shares = counts[counts > 0] / counts.sum()
+    assert first.loss_nats == pytest.approx(-(shares * np.log(shares)).sum(), rel=0.05)
+    assert first.loss_nats < 0.9 * np.log(len(corpus.tokenizer.tokens))
+
+
 @pytest.mark.parametrize(
     ("cell", "options"),
     [
@@ -183,7 +191,9 @@ def test_every_output_layer_learns_resumes_and_is_restored(corpus, tmp_path, hea
 def test_ngram_smoothing_helps_a_network_that_overfits(tmp_path):
     corpus, losses = MemoryCorpus(sentences(60)), {}
     for share in (0.0, 0.5):
-        config = settings(options={"hidden_size": 64, "dropout": 0.0}, epochs=40, ngram_smoothing=share)
+        config = settings(
+            options={"hidden_size": 64, "dropout": 0.0}, epochs=40, ngram_smoothing=share, validations=20
+        )
         path = tmp_path / str(share)
         losses[share] = [step.validation.loss_nats for step in run(corpus, path, config) if step.validation]
     assert losses[0.5][-1] < losses[0.0][-1] - 0.05
