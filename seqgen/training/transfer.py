@@ -20,6 +20,7 @@ from seqgen.config import build_config, merge, to_plain
 from seqgen.data.tokenizers import Tokenizer, make_tokenizer, prepare
 from seqgen.data.words import WordTokenizer, cut_words
 from seqgen.errors import ConfigError
+from seqgen.networks.heads import choose_cutoffs
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -53,6 +54,8 @@ def model_settings(
         ConfigError: If one of them contradicts the weights.
     """
     own = to_plain(artifact.config)["model"]
+    if own["softmax"] == "adaptive":
+        own["cutoffs"] = list(_cutoffs(artifact))  # which a larger vocabulary would move
     wanted = to_plain(build_config({"model": dict(chosen)}))["model"]
     decided = _VECTORS if vectors_only else _STRUCTURE
     for key in decided:
@@ -134,17 +137,32 @@ def take_over(model: nn.Module, weights: Arrays, *, prefix: str = "") -> list[st
 def language_weights(artifact: Artifact, tokenizer: Tokenizer) -> dict[str, NDArray[np.float32]]:
     """Return the weights of a language model for an extended vocabulary.
 
+    An adaptive softmax counts new words among those of its last cluster.
+
     Raises:
-        ConfigError: If its output layer is cut by the frequencies of the vocabulary it has.
+        ConfigError: If its tokens are one-hot.
     """
     weights = artifact.weights()
     if tokenizer.content_hash == artifact.tokenizer.content_hash:
         return weights
-    if artifact.config.model.softmax == "adaptive" or artifact.config.model.embedding == "one-hot":
+    model = artifact.config.model
+    if model.embedding == "one-hot":
         raise ConfigError(
-            f"{artifact.path}: an adaptive softmax or one-hot tokens allow no new words; "
-            "start from a model with a full softmax and learned tokens"
+            f"{artifact.path}: one-hot tokens allow no new words; start from a model with learned tokens"
         )
     rows = rows_of(tokenizer, artifact.tokenizer)
-    per_token = ("embedding.weight", "head.weight", "head.bias")
-    return {name: rows_taken(array, rows) if name in per_token else array for name, array in weights.items()}
+    by_name = dict.fromkeys(("embedding.weight", "head.weight", "head.bias"), rows)
+    if model.softmax == "adaptive":
+        cutoffs = _cutoffs(artifact)
+        last = np.maximum(rows[cutoffs[-1] :] - cutoffs[-1], -1)
+        by_name |= dict.fromkeys(
+            (f"head.tails.{len(cutoffs) - 1}.softmax.{part}" for part in ("weight", "bias")), last
+        )
+    return {
+        name: rows_taken(array, by_name[name]) if name in by_name else array
+        for name, array in weights.items()
+    }
+
+
+def _cutoffs(artifact: Artifact) -> tuple[int, ...]:
+    return choose_cutoffs(len(artifact.tokenizer.tokens), artifact.config.model.cutoffs)

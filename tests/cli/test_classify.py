@@ -265,12 +265,15 @@ def test_a_classifier_starts_from_a_language_model(reviews, tmp_path, capsys):
     assert np.allclose(found[2:known], before["embedding.weight"][2:], atol=1e-6)
 
 
-def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "head", [[], ["--softmax", "adaptive", "--set", "model.cutoffs=[3, 5]"]], ids=["full", "adaptive"]
+)
+def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys, head):
     first, second = tmp_path / "a.txt", tmp_path / "b.txt"
     first.write_text("the film was great . \n" * 60)
     second.write_text("the plot was dull . \n" * 60)
     lm = ["--level", "word", "--cell", "lstm", *SMALL, "--epochs", "1"]
-    assert run(["train", str(first), "-o", str(tmp_path / "lm"), *lm]) == 0
+    assert run(["train", str(first), "-o", str(tmp_path / "lm"), *lm, *head]) == 0
     options = ["--init-from", str(tmp_path / "lm"), "--epochs", "1", "--learning-rate", "1e-9"]
     assert run(["train", str(second), "-o", str(tmp_path / "more"), *options]) == 0
     assert "2 new words" in capsys.readouterr().err
@@ -279,6 +282,11 @@ def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys):
     assert after["embedding.weight"].shape[0] == size + 2
     assert np.allclose(after["embedding.weight"][2:size], before["embedding.weight"][2:], atol=1e-6)
     assert np.allclose(after["encoder.0.weight_hh"], before["encoder.0.weight_hh"], atol=1e-6)
+    rarest = "head.tails.1.softmax.bias" if head else "head.bias"
+    known = len(before[rarest])
+    assert after[rarest].shape == (known + 2,)
+    assert np.allclose(after[rarest][2:known], before[rarest][2:], atol=1e-6)
+    assert np.allclose(after[rarest][known:], before[rarest].mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
