@@ -25,7 +25,7 @@ from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
 from seqgen.training.law import batch_for
 from seqgen.training.loop import train
-from seqgen.training.planner import MOST_SMOOTHED, make_plan
+from seqgen.training.planner import MOST_SMOOTHED, make_plan, suited_rate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 POEM_BEGINS = "`You are old, Father William,' the young man said"
@@ -133,7 +133,9 @@ def fixed(
     smoothing = model.pop("ngram_smoothing")
     model["embedding_size"] = min(choice.hidden_size, 128)
     training = {**batch_for(len(index.tokens("train"))), "minutes": minutes, "ngram_smoothing": smoothing}
-    result = run(index, merge(values, {"model": model, "training": training}), folder)
+    values = merge(values, {"model": model, "training": training})
+    rate = suited_rate(index, build_config(values))
+    result = run(index, merge(values, {"training": {"learning_rate": rate}}), folder)
     return {"choice": str(choice), **result}
 
 

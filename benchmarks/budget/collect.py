@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.config import build_config, merge
+from seqgen.config import build_config
 from seqgen.data.batches import Integers
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
 from seqgen.data.tokenizers import Tokenizer
-from seqgen.training.law import batch_for
+from seqgen.training.law import batch_for, rate_for
 from seqgen.training.loop import train
 
 RUNS = Path(__file__).parent / "runs.jsonl"
@@ -171,6 +171,10 @@ def design_of(record: Mapping[str, Any]) -> Design:
 def run(design: Design, folder: Path) -> dict[str, Any]:
     """Train once and return what is kept of it."""
     path, documents = CORPORA[design.corpus]
+    batch = batch_for(design.train_tokens)
+    batch_tokens = batch["batch_size"] * batch["bptt"]
+    steps = design.seen_tokens / batch_tokens
+    rate = rate_for(steps, batch_tokens=batch_tokens, hidden_size=design.hidden_size)
     values = {
         "corpus": {"documents": documents},
         "vocab": {"level": "char"},
@@ -185,20 +189,22 @@ def run(design: Design, folder: Path) -> dict[str, Any]:
             "epochs": design.seen_tokens / design.train_tokens,
             "validations": 5,
             "ngram_smoothing": design.smoothing,
+            "learning_rate": rate,
+            **batch,
         },
     }
-    values = merge(values, {"training": batch_for(design.train_tokens)})
     config = build_config(values)
     index = ensure_index([str(path)], config)
-    steps = list(
+    taken = list(
         train(Shortened(index, design.train_tokens), config, path=folder, source={"corpus": [design.corpus]})
     )
-    losses = [step.validation.loss_nats for step in steps if step.validation]
+    losses = [step.validation.loss_nats for step in taken if step.validation]
     return {
         **design._asdict(),
+        "learning_rate": rate,
         "valid_loss_nats": round(min(losses), 4),
         "last_loss_nats": round(losses[-1], 4),
-        "seconds": round(steps[-1].seconds, 1),
+        "seconds": round(taken[-1].seconds, 1),
     }
 
 

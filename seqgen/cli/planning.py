@@ -1,6 +1,7 @@
 """How `seqgen train` fills in what the user left open, and says what it will do on what machine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ def choose(
     needed = _memory_needed(index, config, held)
     if memory is not None:
         _check_memory(needed, memory)
+    if planned and how != "plan" and "learning_rate" not in settled.get("training", {}):
+        config = _with_suited_rate(index, config)
     _tell_plan(index, config, how, needed)
     return config
 
@@ -98,13 +101,23 @@ def _preset(index: "TokenIndex", settled: dict[str, Any], name: str) -> "tuple[M
     """Return the values of a preset and of what suits the optimiser below those settled, and what it is."""
     from seqgen.config import build_config, merge
     from seqgen.runtime import choose_device
-    from seqgen.training.budget import preset, preset_for, suited_to
+    from seqgen.training.budget import preset, preset_for, suited_to, suited_to_vocabulary
 
     training = build_config(settled).training
+    suited = suited_to(training.optimizer)
     if name == "auto":
         accelerated = choose_device(training.device) != "cpu"
         name = preset_for(index.counts("train")["tokens"], accelerated=accelerated)
-    return merge(merge(preset(name), suited_to(training.optimizer)), settled), f"{name} preset"
+        size, level = len(index.tokenizer.tokens), index.tokenizer.level
+        suited = merge(suited, suited_to_vocabulary(settled, size=size, level=level))
+    return merge(merge(preset(name), suited), settled), f"{name} preset"
+
+
+def _with_suited_rate(index: "TokenIndex", config: "Config") -> "Config":
+    from seqgen.training.planner import suited_rate
+
+    rate = suited_rate(index, config)
+    return config if rate is None else replace(config, training=replace(config.training, learning_rate=rate))
 
 
 def _check_memory(needed: int, memory: float) -> None:
@@ -129,7 +142,7 @@ def _memory_needed(index: "TokenIndex", config: "Config", held: int) -> int:
 
 def _tell_plan(index: "TokenIndex", config: "Config", how: str, needed: int) -> None:
     from seqgen.training.budget import budget_text
-    from seqgen.training.card import cell_options
+    from seqgen.training.card import model_options
     from seqgen.training.loop import fit_batch
 
     model, training = config.model, config.training
@@ -143,9 +156,9 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str, needed: int) -> 
         notice(f"the corpus is smaller than a batch: {rows} rows of {bptt} tokens are used")
     notice(
         f"{how}: {model.cell} {model.layers} x {model.hidden_size}, "
-        f"{''.join(f'{option}, ' for option in cell_options(model))}"
+        f"{''.join(f'{option}, ' for option in model_options(model))}"
         f"dropout {model.dropout:g}, {_targets_text(training)}{rows} x {bptt} tokens a step, "
-        f"{budget_text(training)}"
+        f"rate {training.learning_rate:g}, {budget_text(training)}"
     )
     notice(_machine_text(index, config, needed))
     if training.optimizer != "adamw":

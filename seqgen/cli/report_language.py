@@ -57,11 +57,11 @@ class LanguageSubject(Subject):
 
 
 def _subtitle(subject: LanguageSubject) -> str:
-    from seqgen.training.card import cell_options
+    from seqgen.training.card import model_options
 
     model = subject.artifact.config.model
     size = f"{model.layers} × {model.hidden_size} units"
-    options = "".join(f", {option}" for option in cell_options(model))
+    options = "".join(f", {option}" for option in model_options(model))
     return f"{CELLS[model.cell]} of {size}{options}, {trained_on(subject.artifact)}."
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqgen.config import TrainingConfig, merge
+from seqgen.config import TrainingConfig, build_config, merge
 from seqgen.errors import ConfigError
 
 DEFAULT_MINUTES = 3.0
@@ -30,6 +30,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+LARGE_VOCABULARY = 5_000
+"""From so many tokens on, most of a step would go into a full softmax."""
+
 _SGD = {"learning_rate": 20.0, "clip_norm": 0.25, "weight_decay": 1.2e-6, "validations": 40}
 """After PyTorch's word-language-model and Merity et al. 2018; a rate of 20 needs clipping as tight."""
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -53,6 +56,22 @@ def preset(name: str) -> dict[str, Any]:
 def suited_to(optimizer: str) -> dict[str, Any]:
     """Return the nested configuration values that an optimiser does well with, to lay over a preset."""
     return {"training": OPTIMIZERS[optimizer]}
+
+
+def suited_to_vocabulary(settled: Mapping[str, Any], *, size: int, level: str) -> dict[str, Any]:
+    """Return the nested configuration values that a large vocabulary does well with: an adaptive softmax.
+
+    Args:
+        settled: Nested values that are decided; some need a full softmax.
+        size: V.
+        level: Of the tokenizer; notes are not ordered by frequency.
+    """
+    config = build_config(settled)
+    training = config.training
+    full = config.model.tied or training.label_smoothing or training.ngram_smoothing or training.teachers
+    if size < LARGE_VOCABULARY or level not in ("word", "subword") or full:
+        return {}
+    return {"model": {"softmax": "adaptive"}}
 
 
 def preset_for(train_tokens: int, *, accelerated: bool) -> str:

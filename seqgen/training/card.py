@@ -29,7 +29,7 @@ def model_card(
     model = config.model
     what = [
         f"{_NAMES[model.cell]} of {model.layers} × {model.hidden_size} units"
-        f"{''.join(f', {option}' for option in cell_options(model))} ({parameters:,} parameters)",
+        f"{''.join(f', {option}' for option in model_options(model))} ({parameters:,} parameters)",
         f"over {config.vocab.level} tokens, {_training(config, history)}.",
     ]
     facts = [_corpus("Corpus", source)]
@@ -135,13 +135,14 @@ def _cost(record: Mapping[str, Any]) -> float:
     return float(record["train_loss_nats"] if validated is None else validated)
 
 
-def cell_options(model: ModelConfig) -> list[str]:
-    """Name the options of a model's cells, such as "mogrifier of 5 rounds"; empty where they are plain."""
+def model_options(model: ModelConfig) -> list[str]:
+    """Name what is unusual about a model, such as "mogrifier of 5 rounds"."""
     context = [f"a context of {model.context} tokens"] if model.cell in ("window", "bow") else []
     one_hot = ["one-hot tokens"] * (model.embedding == "one-hot")
     rank = f" of rank {model.mogrifier_rank}" if model.mogrifier_rank else ""
     mogrifier = [f"mogrifier of {model.mogrifier} rounds{rank}"] if model.mogrifier else []
-    return context + one_hot + mogrifier + ["layer normalisation"] * model.layer_norm
+    normalised = ["layer normalisation"] * model.layer_norm
+    return context + one_hot + mogrifier + normalised + ["adaptive softmax"] * (model.softmax == "adaptive")
 
 
 def _score_table(scores: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ again costs, and one for the first steps. benchmarks/budget has the trainings an
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LAW = Path(__file__).with_name("planner_law.json")
+RATE, LOWEST_RATE, HIGHEST_RATE = 1e-2, 2.5e-3, 1.2e-2
+"""Peak learning rate of a thousand steps of 4,096 tokens, and its bounds."""
+LARGE_MODEL, HIGHEST_LARGE_RATE = 1024, 2e-3
+"""From this hidden size on, 4e-3 can be too much."""
 EPOCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01)
 """What share of the time may be used, where more would only overfit."""
 
@@ -133,6 +138,19 @@ def fitted_law() -> Law:
     """Return the law that benchmarks/budget/fit.py has written."""
     values = json.loads(LAW.read_text(encoding="utf-8"))
     return Law(**{name: tuple(value) for name, value in values.items()})
+
+
+def rate_for(steps: float, *, batch_tokens: int, hidden_size: int) -> float:
+    """Return the peak learning rate of AdamW that suits a training: the shorter, the higher.
+
+    Args:
+        steps: How many optimiser steps there will be.
+        batch_tokens: B · T; a smaller batch tells less of the gradient.
+        hidden_size: H.
+    """
+    rate = min(RATE * math.sqrt(1_000 / max(steps, 1.0)), HIGHEST_RATE) * math.sqrt(batch_tokens / 4_096)
+    highest = HIGHEST_LARGE_RATE if hidden_size >= LARGE_MODEL else HIGHEST_RATE
+    return float(f"{min(max(rate, LOWEST_RATE), highest):.1e}")
 
 
 def batch_for(train_tokens: int) -> dict[str, Any]:

@@ -7,18 +7,18 @@ corpora of many sizes (benchmarks/budget) tells what loss that leads to.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from seqgen.config import build_config, merge
+from seqgen.config import Config, build_config, merge
 from seqgen.data.baseline import ngram_loss
 from seqgen.data.left_out import LeftOutNgrams
 from seqgen.errors import ConfigError
-from seqgen.training.budget import DEFAULT_MINUTES
-from seqgen.training.law import Prospect, batch_for, fitted_law
+from seqgen.training.budget import DEFAULT_MINUTES, Budget
+from seqgen.training.law import Prospect, batch_for, fitted_law, rate_for
 from seqgen.training.loop import Corpus, Trainer, fit_batch
 from seqgen.training.memory import in_words, memory_needed, process_bytes
 
@@ -38,8 +38,6 @@ LOOKED_UP = 4_096
 TRIALS = 3
 LARGEST_VOCABULARY = 1_000
 """Words need many more steps than the law, which is of characters, says."""
-LARGE_MODEL = 1024
-"""From this hidden size on, a peak rate of 4e-3 is too much."""
 
 
 def planned_seconds(settled: Mapping[str, Any]) -> float:
@@ -65,6 +63,25 @@ def reason_not_to_plan(settled: Mapping[str, Any], vocab_size: int) -> str | Non
     if planned_seconds(settled) < SHORTEST:
         return f"less than {SHORTEST:g} seconds are too few to time candidates"
     return None
+
+
+def suited_rate(index: Corpus, config: Config) -> float | None:
+    """Return the peak learning rate for a model whose size is settled; None where it is not known.
+
+    How many steps a budget in minutes is worth is told by timing one.
+    """
+    training = config.training
+    if config.model.cell not in CELLS or training.optimizer != "adamw":
+        return None
+    tokens = len(index.tokens("train"))
+    rows, bptt = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
+    budget = Budget.of(training, steps_per_epoch=max(1, tokens // (rows * bptt)))
+    steps = math.inf if budget.steps is None else float(budget.steps)
+    if budget.seconds is not None:
+        plain = replace(config, training=replace(training, ngram_smoothing=0.0, teachers=()))
+        speed = Trainer(index, plain, path=Path(), source={}).trial(steps=1)
+        steps = min(steps, speed * budget.seconds / (rows * bptt))
+    return rate_for(steps, batch_tokens=rows * bptt, hidden_size=config.model.hidden_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,10 +240,13 @@ class _Planner:
     def _values(self, cell: str, hidden_size: int, *, dropout: float) -> dict[str, Any]:
         model: dict[str, Any] = {"cell": cell, "hidden_size": hidden_size, "dropout": dropout}
         model["embedding_size"] = min(hidden_size, 128)
-        values = {"model": model, "training": batch_for(self.train_tokens)}
-        if hidden_size >= LARGE_MODEL:
-            values["training"]["learning_rate"] = 2e-3
-        return merge(values, self.chosen)
+        return merge({"model": model, "training": batch_for(self.train_tokens)}, self.chosen)
+
+    def _rate(self, values: Mapping[str, Any], prospect: Prospect) -> float:
+        config = build_config(values)
+        batch_tokens = config.training.batch_size * config.training.bptt
+        steps = prospect.epochs * self.train_tokens / batch_tokens
+        return rate_for(steps, batch_tokens=batch_tokens, hidden_size=config.model.hidden_size)
 
     def _plan_of(self, best: _Candidate) -> Plan:
         prospect = best.prospect
@@ -237,9 +257,11 @@ class _Planner:
             training = {"epochs": prospect.epochs}
         if prospect.smoothing:
             training["ngram_smoothing"] = prospect.smoothing
-        values = self._values(best.cell, best.hidden_size, dropout=prospect.dropout)
+        values = merge(
+            self._values(best.cell, best.hidden_size, dropout=prospect.dropout), {"training": training}
+        )
         return Plan(
-            values=merge(values, {"training": training}),
+            values=merge({"training": {"learning_rate": self._rate(values, prospect)}}, values),
             loss_nats=prospect.loss_nats,
             tokens_per_second=speed,
             epochs=prospect.epochs,

@@ -9,6 +9,7 @@ from seqgen.training.budget import (
     preset,
     preset_for,
     suited_to,
+    suited_to_vocabulary,
     with_budget,
 )
 
@@ -67,3 +68,12 @@ def test_presets_grow_with_the_corpus():
     sizes = [PRESETS[preset_for(n, accelerated=False)]["model"]["hidden_size"] for n in (10**4, 10**6, 10**8)]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == 3
+
+
+def test_a_large_vocabulary_gets_an_adaptive_softmax_where_nothing_needs_a_full_one():
+    adaptive = {"model": {"softmax": "adaptive"}}
+    assert suited_to_vocabulary({}, size=30_000, level="word") == adaptive
+    assert suited_to_vocabulary({}, size=65, level="char") == {}
+    assert suited_to_vocabulary({}, size=30_000, level="note") == {}
+    for settled in ({"model": {"tied": True}}, {"training": {"label_smoothing": 0.1}}):
+        assert suited_to_vocabulary(settled, size=30_000, level="word") == {}

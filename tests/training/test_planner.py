@@ -6,8 +6,8 @@ import pytest
 from seqgen.config import build_config
 from seqgen.errors import ConfigError
 from seqgen.training import law, planner
-from seqgen.training.law import batch_for, fitted_law
-from seqgen.training.planner import make_plan, planned_seconds, reason_not_to_plan
+from seqgen.training.law import batch_for, fitted_law, rate_for
+from seqgen.training.planner import make_plan, planned_seconds, reason_not_to_plan, suited_rate
 from tests.corpora import MemoryCorpus, sentences
 
 
@@ -65,6 +65,48 @@ def test_a_batch_leaves_some_steps_an_epoch():
         batch = batch_for(tokens)
         assert tokens / (batch["batch_size"] * batch["bptt"]) >= 8
     assert batch_for(10**6) == {"batch_size": 64, "bptt": 64}
+
+
+def rate(steps, *, batch_tokens=4096, hidden_size=256):
+    return rate_for(steps, batch_tokens=batch_tokens, hidden_size=hidden_size)
+
+
+def test_shorter_trainings_larger_batches_and_smaller_models_learn_at_higher_rates():
+    assert rate(100) > rate(2_000) > rate(10_000)
+    assert rate(2_000) > rate(2_000, batch_tokens=1_024) > rate(20_000, batch_tokens=128) > 0
+    assert rate(2_000) > rate(2_000, hidden_size=1024)
+
+
+def test_a_plan_has_a_rate_of_its_own_unless_one_was_chosen(corpus, monkeypatch):
+    monkeypatch.setattr(planner, "HIDDEN_SIZES", (16,))
+    plan = make_plan(corpus, {}, seconds=60)
+    training = build_config(plan.values).training
+    batch_tokens = training.batch_size * training.bptt
+    steps = plan.epochs * len(corpus.tokens("train")) / batch_tokens
+    assert training.learning_rate == rate(steps, batch_tokens=batch_tokens, hidden_size=16)
+    chosen = make_plan(corpus, {"training": {"learning_rate": 0.003}}, seconds=60)
+    assert build_config(chosen.values).training.learning_rate == 0.003
+
+
+def suited(corpus, *, cell="gru", **training):
+    values = {
+        "model": {"cell": cell, "hidden_size": 16},
+        "training": {"batch_size": 8, "bptt": 16, **training},
+    }
+    return suited_rate(corpus, build_config(values))
+
+
+def test_the_rate_of_a_settled_model_follows_from_the_steps_of_its_budget(corpus, monkeypatch):
+    monkeypatch.setattr(planner.Trainer, "trial", lambda self, steps: 12_800.0)
+    monkeypatch.setattr(planner, "rate_for", lambda steps, **_sizes: steps)
+    assert suited(corpus, minutes=2) == 12_000
+    assert suited(corpus, steps=700) == suited(corpus, steps=700, minutes=2) == 700
+    assert suited(corpus, epochs=3) == 3 * (len(corpus.tokens("train")) // 128)
+
+
+@pytest.mark.parametrize("other", [{"cell": "rnn"}, {"optimizer": "sgd"}], ids=str)
+def test_the_rates_of_other_cells_and_optimisers_stay(corpus, other):
+    assert suited(corpus, steps=700, **other) is None
 
 
 def test_a_plan_leaves_what_was_chosen_and_ends_with_the_clock(corpus):
