@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 LAW = Path(__file__).with_name("planner_law.json")
 RATE, LOWEST_RATE, HIGHEST_RATE = 1e-2, 2.5e-3, 1.2e-2
-"""Peak learning rate of a thousand steps of 4,096 tokens, and its bounds."""
+"""Peak learning rate of a thousand steps of 4,096 tokens of a model of 256 units, and its bounds."""
 LARGE_MODEL, HIGHEST_LARGE_RATE = 1024, 2e-3
 """From this hidden size on, 4e-3 can be too much."""
 EPOCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01)
@@ -141,14 +141,15 @@ def fitted_law() -> Law:
 
 
 def rate_for(steps: float, *, batch_tokens: int, hidden_size: int) -> float:
-    """Return the peak learning rate of AdamW that suits a training: the shorter, the higher.
+    """Return the peak learning rate of AdamW that suits a training: the shorter and smaller, the higher.
 
     Args:
         steps: How many optimiser steps there will be.
         batch_tokens: B · T; a smaller batch tells less of the gradient.
         hidden_size: H.
     """
-    rate = min(RATE * math.sqrt(1_000 / max(steps, 1.0)), HIGHEST_RATE) * math.sqrt(batch_tokens / 4_096)
+    rate = RATE * math.sqrt(1_000 / max(steps, 1.0) * 256 / hidden_size)
+    rate = min(rate, HIGHEST_RATE) * math.sqrt(batch_tokens / 4_096)
     highest = HIGHEST_LARGE_RATE if hidden_size >= LARGE_MODEL else HIGHEST_RATE
     return float(f"{min(max(rate, LOWEST_RATE), highest):.1e}")
 

@@ -74,7 +74,7 @@ def rate(steps, *, batch_tokens=4096, hidden_size=256):
 def test_shorter_trainings_larger_batches_and_smaller_models_learn_at_higher_rates():
     assert rate(100) > rate(2_000) > rate(10_000)
     assert rate(2_000) > rate(2_000, batch_tokens=1_024) > rate(20_000, batch_tokens=128) > 0
-    assert rate(2_000) > rate(2_000, hidden_size=1024)
+    assert rate(2_000) > rate(2_000, hidden_size=512) > rate(2_000, hidden_size=1024)
 
 
 def test_a_plan_has_a_rate_of_its_own_unless_one_was_chosen(corpus, monkeypatch):
