@@ -174,7 +174,8 @@ def run(design: Design, folder: Path) -> dict[str, Any]:
     batch = batch_for(design.train_tokens)
     batch_tokens = batch["batch_size"] * batch["bptt"]
     steps = design.seen_tokens / batch_tokens
-    rate = rate_for(steps, batch_tokens=batch_tokens, hidden_size=design.hidden_size)
+    sizes = {"train_tokens": design.train_tokens, "hidden_size": design.hidden_size}
+    rate = rate_for(steps, batch_tokens=batch_tokens, **sizes)
     values = {
         "corpus": {"documents": documents},
         "vocab": {"level": "char"},

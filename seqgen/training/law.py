@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 LAW = Path(__file__).with_name("planner_law.json")
 RATE, LOWEST_RATE, HIGHEST_RATE = 1e-2, 2.5e-3, 1.2e-2
 """Peak learning rate of a thousand steps of 4,096 tokens of a model of 256 units, and its bounds."""
+OFTEN = 10
 LARGE_MODEL, HIGHEST_LARGE_RATE = 1024, 2e-3
 """From this hidden size on, 4e-3 can be too much."""
 EPOCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01)
@@ -140,16 +141,18 @@ def fitted_law() -> Law:
     return Law(**{name: tuple(value) for name, value in values.items()})
 
 
-def rate_for(steps: float, *, batch_tokens: int, hidden_size: int) -> float:
+def rate_for(steps: float, *, train_tokens: int, batch_tokens: int, hidden_size: int) -> float:
     """Return the peak learning rate of AdamW that suits a training: the shorter and smaller, the higher.
 
     Args:
         steps: How many optimiser steps there will be.
+        train_tokens: N; what is passed over more than `OFTEN` times is learned by heart, slower is better.
         batch_tokens: B · T; a smaller batch tells less of the gradient.
         hidden_size: H.
     """
     rate = RATE * math.sqrt(1_000 / max(steps, 1.0) * 256 / hidden_size)
     rate = min(rate, HIGHEST_RATE) * math.sqrt(batch_tokens / 4_096)
+    rate *= math.sqrt(min(1.0, OFTEN * train_tokens / (steps * batch_tokens)))
     highest = HIGHEST_LARGE_RATE if hidden_size >= LARGE_MODEL else HIGHEST_RATE
     return float(f"{min(max(rate, LOWEST_RATE), highest):.1e}")
 

@@ -81,7 +81,9 @@ def suited_rate(index: Corpus, config: Config) -> float | None:
         plain = replace(config, training=replace(training, ngram_smoothing=0.0, teachers=()))
         speed = Trainer(index, plain, path=Path(), source={}).trial(steps=1)
         steps = min(steps, speed * budget.seconds / (rows * bptt))
-    return rate_for(steps, batch_tokens=rows * bptt, hidden_size=config.model.hidden_size)
+    return rate_for(
+        steps, train_tokens=tokens, batch_tokens=rows * bptt, hidden_size=config.model.hidden_size
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +248,8 @@ class _Planner:
         config = build_config(values)
         batch_tokens = config.training.batch_size * config.training.bptt
         steps = prospect.epochs * self.train_tokens / batch_tokens
-        return rate_for(steps, batch_tokens=batch_tokens, hidden_size=config.model.hidden_size)
+        size = {"batch_tokens": batch_tokens, "hidden_size": config.model.hidden_size}
+        return rate_for(steps, train_tokens=self.train_tokens, **size)
 
     def _plan_of(self, best: _Candidate) -> Plan:
         prospect = best.prospect

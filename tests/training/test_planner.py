@@ -67,13 +67,15 @@ def test_a_batch_leaves_some_steps_an_epoch():
     assert batch_for(10**6) == {"batch_size": 64, "bptt": 64}
 
 
-def rate(steps, *, batch_tokens=4096, hidden_size=256):
-    return rate_for(steps, batch_tokens=batch_tokens, hidden_size=hidden_size)
+def rate(steps, *, train_tokens=10**7, batch_tokens=4096, hidden_size=256):
+    sizes = {"batch_tokens": batch_tokens, "hidden_size": hidden_size}
+    return rate_for(steps, train_tokens=train_tokens, **sizes)
 
 
 def test_shorter_trainings_larger_batches_and_smaller_models_learn_at_higher_rates():
     assert rate(100) > rate(2_000) > rate(10_000)
     assert rate(2_000) > rate(2_000, batch_tokens=1_024) > rate(20_000, batch_tokens=128) > 0
+    assert rate(2_000, train_tokens=10**6) == rate(2_000) > rate(2_000, train_tokens=10**5)
     assert rate(2_000) > rate(2_000, hidden_size=512) > rate(2_000, hidden_size=1024)
 
 
@@ -82,8 +84,9 @@ def test_a_plan_has_a_rate_of_its_own_unless_one_was_chosen(corpus, monkeypatch)
     plan = make_plan(corpus, {}, seconds=60)
     training = build_config(plan.values).training
     batch_tokens = training.batch_size * training.bptt
-    steps = plan.epochs * len(corpus.tokens("train")) / batch_tokens
-    assert training.learning_rate == rate(steps, batch_tokens=batch_tokens, hidden_size=16)
+    tokens = len(corpus.tokens("train"))
+    sizes = {"train_tokens": tokens, "batch_tokens": batch_tokens, "hidden_size": 16}
+    assert training.learning_rate == rate(plan.epochs * tokens / batch_tokens, **sizes)
     chosen = make_plan(corpus, {"training": {"learning_rate": 0.003}}, seconds=60)
     assert build_config(chosen.values).training.learning_rate == 0.003
 
