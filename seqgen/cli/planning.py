@@ -162,10 +162,7 @@ def _tell_plan(index: "TokenIndex", config: "Config", how: str, needed: int) -> 
     )
     notice(_machine_text(index, config, needed))
     if training.optimizer != "adamw":
-        notice(
-            f"{training.optimizer} with a learning rate of {training.learning_rate:g}, {training.schedule}; "
-            f"{training.validations} validations"
-        )
+        notice(f"{training.optimizer}, schedule {training.schedule}; {training.validations} validations")
 
 
 def _targets_text(training: "TrainingConfig") -> str:

@@ -32,6 +32,7 @@ _STRUCTURE = (
     "embedding",
     "context",
     "tied",
+    "softmax",
     "mogrifier",
     "mogrifier_rank",
     "layer_norm",

@@ -282,6 +282,9 @@ def test_a_language_model_goes_on_with_another_corpus(tmp_path, capsys, head):
     assert after["embedding.weight"].shape[0] == size + 2
     assert np.allclose(after["embedding.weight"][2:size], before["embedding.weight"][2:], atol=1e-6)
     assert np.allclose(after["encoder.0.weight_hh"], before["encoder.0.weight_hh"], atol=1e-6)
+    other = "full" if head else "adaptive"
+    assert run(["train", str(second), "-o", str(tmp_path / "no"), *options, "--softmax", other]) == 1
+    assert f"--softmax {other}: the weights of" in capsys.readouterr().err
     rarest = "head.tails.1.softmax.bias" if head else "head.bias"
     known = len(before[rarest])
     assert after[rarest].shape == (known + 2,)
