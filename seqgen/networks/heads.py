@@ -56,8 +56,9 @@ class Head(nn.Module):
     def expect(self, counts: Tensor) -> None:
         """Set the biases so that features of 0 predict tokens as often as they were counted.
 
-        What is left to learn is what the features tell. An optimiser as steady as AdamW would otherwise need
-        a thousand steps to learn that some words are rare.
+        What is left to learn is what the features tell (Meister et al. 2023, "A natural bias for language
+        generation models"). An optimiser as steady as AdamW would otherwise need a thousand steps to learn
+        that some words are rare.
 
         Args:
             counts: (V,); one more of each is assumed.

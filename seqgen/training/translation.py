@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,10 @@ class TranslationObjective:
         self.outcomes = sizes[1]
         self.model = TranslationModel(config.model, config.translate, *sizes).to(self.device)
         self.examples = corpus.examples("train")
-        self.lengths = lengths_of(example.target for example in self.examples)
+        targets = [example.target for example in self.examples]
+        self.lengths = lengths_of(targets)
+        counts = np.bincount(np.concatenate(targets), minlength=self.outcomes)
+        self.model.head.expect(torch.from_numpy(counts).to(self.device, torch.float32))
         read = int(lengths_of(example.source for example in self.examples).sum())
         self.source = {**source, "tokens_ratio": round(int(self.lengths.sum()) / read, 4)}
 

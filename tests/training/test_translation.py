@@ -69,6 +69,15 @@ def test_a_resumed_training_ends_as_one_that_was_not(tmp_path):
     assert whole[-1].loss_nats == rest[-1].loss_nats
 
 
+def test_a_translator_begins_with_how_often_target_tokens_occur(tmp_path):
+    corpus, config = corpus_of(tmp_path)
+    objective = TranslationObjective(corpus, config, source={})
+    counts = np.bincount(np.concatenate([example.target for example in objective.examples]))
+    shares = (counts + 1) / (counts + 1).sum()
+    features = torch.zeros(1, objective.model.head.weight.shape[1])
+    np.testing.assert_allclose(objective.model.log_probs(features).exp()[0].detach(), shares, rtol=1e-5)
+
+
 def test_teacher_forcing_falls_from_all_to_its_last_share(tmp_path, monkeypatch):
     corpus, config = corpus_of(tmp_path)
     config = build_config({**SETTINGS, "translate": {"teacher_forcing": 0.4}})
