@@ -129,14 +129,14 @@ class TrainingConfig(_Strict):
     batch_size: PositiveInt = 64
     random_bptt: bool = False
     """Whether the length of each window is drawn around `bptt` (Merity et al. 2018)."""
-    optimizer: Literal["adamw", "sgd", "nt-asgd"] = "adamw"
+    optimizer: Literal["adamw", "muon", "sgd", "nt-asgd"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 4e-3
     """At its peak; the schedule says what share of it a step takes."""
     beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
     beta2: Annotated[float, Ge(0), Lt(1)] = 0.99
     """How slowly AdamW forgets gradients and their squares."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Of sgd and nt-asgd."""
+    """Of muon, sgd and nt-asgd."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
     activation_regularization: Annotated[float, Ge(0)] = 0.0
     """AR (Merity et al. 2017): weight of the mean square of the features."""

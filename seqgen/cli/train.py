@@ -111,7 +111,7 @@ def train(
     bptt: Annotated[int | None, typer.Option(help="Tokens that gradients flow back through.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.")] = None,
     random_bptt: Annotated[bool | None, typer.Option(help="Draw the length of each window.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adamw, sgd or nt-asgd.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw, muon, sgd or nt-asgd.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     schedule: Annotated[
         str | None, typer.Option(help="Of the rate: cosine, one-cycle, plateau or constant.")

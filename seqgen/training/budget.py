@@ -37,6 +37,7 @@ _SGD = {"learning_rate": 20.0, "clip_norm": 0.25, "weight_decay": 1.2e-6, "valid
 """After PyTorch's word-language-model and Merity et al. 2018; a rate of 20 needs clipping as tight."""
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {},
+    "muon": {"momentum": 0.9},
     "sgd": {**_SGD, "schedule": "plateau", "plateau_patience": 3},
     "nt-asgd": {**_SGD, "schedule": "constant"},
 }

@@ -85,7 +85,7 @@ def training_bytes(
         precision: What GEMMs multiply.
     """
     settings = config.training
-    moments = {"adamw": 2, "sgd": 1 if settings.momentum else 0, "nt-asgd": 0}[settings.optimizer]
+    moments = {"adamw": 2, "muon": 2, "sgd": 1 if settings.momentum else 0, "nt-asgd": 0}[settings.optimizer]
     averages = settings.average != "none" or settings.optimizer == "nt-asgd"
     kept = 1 + moments + averages
     # What is kept, its last good state, a checkpoint as one piece on its way to disk; gradients; operands

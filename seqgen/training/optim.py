@@ -1,6 +1,6 @@
 """Optimisers with decay on matrices only, gradient clipping, and their state as arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seqgen.config import TrainingConfig
+from seqgen.kernels.recurrent import choose_precision
+from seqgen.training.muon import Muon, gate_weights
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig, *, apart: bool = False) -> torch.optim.Optimizer:
-    """Build the optimiser over a model's parameters: AdamW (Loshchilov and Hutter 2019) or SGD.
+    """Build the optimiser over a model's parameters: AdamW (Loshchilov and Hutter 2019), Muon or SGD.
 
     Biases are not decayed. NT-ASGD (Merity et al. 2018) is SGD whose weights `averaging` averages.
 
@@ -21,17 +23,28 @@ def make_optimizer(model: nn.Module, config: TrainingConfig, *, apart: bool = Fa
         config: How.
         apart: Whether each parameter is a group of its own with its `name`, so that rates may differ.
     """
-    groups: list[dict[str, Any]]
+    parameters = dict(model.named_parameters())
+    gates = gate_weights(model) if config.optimizer == "muon" else {}
+
+    def group_of(names: Iterable[str]) -> dict[str, Any]:
+        members = {name: parameters[name] for name in names}
+        is_matrix = any(parameter.dim() > 1 for parameter in members.values())
+        return {"params": list(members.values()), "weight_decay": config.weight_decay if is_matrix else 0.0}
+
     if apart:
-        groups = [{"params": [p], "name": name} for name, p in model.named_parameters()]
+        groups = [{**group_of([name]), "name": name, "gates": gates.get(name, 0)} for name in parameters]
     else:
-        parameters = list(model.parameters())
-        groups = [{"params": [p for p in parameters if (p.dim() > 1) is matrix]} for matrix in (True, False)]
-    for group in groups:
-        is_matrix = any(parameter.dim() > 1 for parameter in group["params"])
-        group["weight_decay"] = config.weight_decay if is_matrix else 0.0
+        kinds = {name: (gates.get(name, 0), p.dim() > 1) for name, p in parameters.items()}
+        groups = [
+            {**group_of(name for name in parameters if kinds[name] == kind), "gates": kind[0]}
+            for kind in sorted(set(kinds.values()), reverse=True)
+        ]
+    betas = (config.beta1, config.beta2)
+    if config.optimizer == "muon":
+        precision = choose_precision(next(model.parameters()).device, config.precision)
+        rate, momentum = config.learning_rate, config.momentum
+        return Muon(groups, rate=rate, betas=betas, momentum=momentum, precision=precision)
     if config.optimizer == "adamw":
-        betas = (config.beta1, config.beta2)
         return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, fused=True)
     return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
 

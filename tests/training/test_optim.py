@@ -6,9 +6,9 @@ from seqgen.config import build_config
 from seqgen.training.optim import clip_gradients, make_optimizer, optimizer_tensors, restore_optimizer
 
 
-def model_with_gradients(seed=1):
+def model_with_gradients(seed=1, kind=nn.Linear):
     torch.manual_seed(seed)
-    model = nn.Linear(3, 5)
+    model = kind(3, 5)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
     return model
@@ -55,9 +55,12 @@ def test_clipping_is_that_of_torch(clip_norm):
         assert torch.equal(found.grad, wanted.grad)
 
 
-@pytest.mark.parametrize("training", [{}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.9}])
+@pytest.mark.parametrize(
+    "training",
+    [{}, {"optimizer": "muon", "momentum": 0.9}, {"optimizer": "sgd"}, {"optimizer": "sgd", "momentum": 0.9}],
+)
 def test_a_restored_optimizer_goes_on_bit_for_bit(training):
-    models = [model_with_gradients(), model_with_gradients(seed=2)]
+    models = [model_with_gradients(seed, nn.LSTMCell) for seed in (1, 2)]
     one, other = (make_optimizer(model, settings(**training)) for model in models)
     one.step()
     one.step()
