@@ -23,6 +23,7 @@ from benchmarks.machine import describe_machine
 from seqgen.config import build_config, merge
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
+from seqgen.training.budget import suited_to
 from seqgen.training.law import batch_for
 from seqgen.training.loop import train
 from seqgen.training.planner import MOST_SMOOTHED, make_plan, suited_rate
@@ -40,10 +41,15 @@ class Choice(NamedTuple):
     hidden_size: int
     dropout: float
     ngram_smoothing: float = 0.0
+    optimizer: str = "adamw"
+    rows: int | None = None
 
     def __str__(self) -> str:
         smoothed = f", n-gram smoothing {self.ngram_smoothing:g}" if self.ngram_smoothing else ""
-        return f"{self.cell} 2 x {self.hidden_size}, dropout {self.dropout:g}{smoothed}"
+        rows = f", {self.rows} rows" if self.rows else ""
+        return (
+            f"{self.cell} 2 x {self.hidden_size}, dropout {self.dropout:g}{smoothed}, {self.optimizer}{rows}"
+        )
 
 
 GRID = (
@@ -52,6 +58,8 @@ GRID = (
     Choice("gru", 512, 0.1),
     Choice("lstm", 256, 0.2),
     Choice("lstm", 512, 0.4),
+    Choice("gru", 128, 0.0, 0.0, "muon"),
+    Choice("lstm", 256, 0.1, 0.0, "muon"),
 )
 SMOOTHED = (Choice("gru", 128, 0.2, 0.5), Choice("lstm", 256, 0.4, 0.3))
 """Of corpora that the planner would smooth."""
@@ -115,8 +123,16 @@ def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder
     result = run(index, plan.values, folder)
     model, training = plan.values["model"], plan.values["training"]
     smoothing = training.get("ngram_smoothing", 0.0)
+    choice = Choice(
+        model["cell"],
+        model["hidden_size"],
+        model["dropout"],
+        smoothing,
+        training["optimizer"],
+        training["batch_size"],
+    )
     return {
-        "choice": str(Choice(model["cell"], model["hidden_size"], model["dropout"], smoothing)),
+        "choice": str(choice),
         "timed": plan.timed,
         "planned_nats": round(plan.loss_nats, 4),
         "planned_seconds": round(plan.seconds + plan.lasts, 1),
@@ -129,10 +145,15 @@ def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder
 def fixed(
     index: TokenIndex, values: Mapping[str, Any], minutes: float, choice: Choice, folder: Path
 ) -> dict[str, Any]:
-    model = choice._asdict()
-    smoothing = model.pop("ngram_smoothing")
+    model = {"cell": choice.cell, "hidden_size": choice.hidden_size, "dropout": choice.dropout}
     model["embedding_size"] = min(choice.hidden_size, 128)
-    training = {**batch_for(len(index.tokens("train"))), "minutes": minutes, "ngram_smoothing": smoothing}
+    training = {
+        **batch_for(len(index.tokens("train"))),
+        "minutes": minutes,
+        "ngram_smoothing": choice.ngram_smoothing,
+        "optimizer": choice.optimizer,
+    }
+    values = merge(values, suited_to(choice.optimizer))
     values = merge(values, {"model": model, "training": training})
     rate = suited_rate(index, build_config(values))
     result = run(index, merge(values, {"training": {"learning_rate": rate}}), folder)

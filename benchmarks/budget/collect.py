@@ -25,6 +25,7 @@ from seqgen.data.batches import Integers
 from seqgen.data.index import TokenIndex
 from seqgen.data.indexing import ensure_index
 from seqgen.data.tokenizers import Tokenizer
+from seqgen.training.budget import suited_to
 from seqgen.training.law import batch_for, rate_for
 from seqgen.training.loop import train
 
@@ -86,8 +87,11 @@ class Design(NamedTuple):
     cell: str
     hidden_size: int
     dropout: float
-    seen_tokens: int
+    seen_tokens: float
     smoothing: float = 0.0
+    rows: int | None = None
+    """Of a batch, where they are not those of `batch_for`."""
+    optimizer: str = "adamw"
 
 
 def draw_designs(seed: int) -> Iterator[Design]:
@@ -161,6 +165,43 @@ SMOOTHED = (
     Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 550_000, 0.3),
 )
 """Twins of other runs, drawn ones among them, with n-gram smoothing."""
+HALVED = (
+    Design("tinyshakespeare", 100_000, "gru", 128, 0.0, 2_707_000, 0.5, 32),
+    Design("tinyshakespeare", 300_000, "lstm", 256, 0.15, 505_000, 0.3, 32),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 1_200_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 4_500_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 550_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 1_200_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "gru", 512, 0.0, 550_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "lstm", 128, 0.0, 1_200_000, 0.0, 32),
+    Design("tinyshakespeare", 1_000_000, "lstm", 256, 0.0, 1_200_000, 0.0, 32),
+    Design("bible", 3_600_000, "gru", 128, 0.0, 1_200_000, 0.0, 32),
+    Design("bible", 3_600_000, "gru", 256, 0.0, 1_200_000, 0.0, 32),
+    Design("bible", 3_600_000, "lstm", 128, 0.0, 1_200_000, 0.0, 32),
+    Design("names", 200_000, "gru", 128, 0.45, 1_116_000, 0.5, 32),
+    Design("names", 200_000, "lstm", 64, 0.15, 2_830_000, 0.3, 32),
+)
+"""Twins of runs with 64 rows, of which these have half: more steps, of which each learns less."""
+TURNED = (
+    Design("tinyshakespeare", 3_000, "lstm", 128, 0.6, 82_000, 0.3, None, "muon"),
+    Design("names", 30_000, "gru", 128, 0.3, 788_000, 0.5, None, "muon"),
+    Design("tinyshakespeare", 100_000, "gru", 128, 0.0, 2_707_000, 0.5, None, "muon"),
+    Design("tinyshakespeare", 100_000, "gru", 512, 0.15, 399_000, 0.5, None, "muon"),
+    Design("names", 200_000, "gru", 128, 0.45, 1_116_000, 0.5, None, "muon"),
+    Design("names", 200_000, "lstm", 64, 0.15, 2_830_000, 0.3, None, "muon"),
+    Design("tinyshakespeare", 300_000, "lstm", 256, 0.15, 505_000, 0.3, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 1_200_000, 0.0, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 1_200_000, 0.0, 32, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 128, 0.0, 4_500_000, 0.3, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 550_000, 0.0, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 256, 0.0, 1_200_000, 0.0, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "gru", 512, 0.0, 550_000, 0.0, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "lstm", 128, 0.0, 1_200_000, 0.0, None, "muon"),
+    Design("tinyshakespeare", 1_000_000, "lstm", 256, 0.0, 1_200_000, 0.0, 32, "muon"),
+    Design("bible", 3_600_000, "gru", 128, 0.0, 1_200_000, 0.0, None, "muon"),
+    Design("bible", 3_600_000, "lstm", 128, 0.0, 1_200_000, 0.0, None, "muon"),
+)
+"""Twins of runs with AdamW."""
 
 
 def design_of(record: Mapping[str, Any]) -> Design:
@@ -172,6 +213,8 @@ def run(design: Design, folder: Path) -> dict[str, Any]:
     """Train once and return what is kept of it."""
     path, documents = CORPORA[design.corpus]
     batch = batch_for(design.train_tokens)
+    if design.rows is not None:
+        batch["batch_size"] = design.rows
     batch_tokens = batch["batch_size"] * batch["bptt"]
     steps = design.seen_tokens / batch_tokens
     sizes = {"train_tokens": design.train_tokens, "hidden_size": design.hidden_size}
@@ -191,6 +234,8 @@ def run(design: Design, folder: Path) -> dict[str, Any]:
             "validations": 5,
             "ngram_smoothing": design.smoothing,
             "learning_rate": rate,
+            "optimizer": design.optimizer,
+            **suited_to(design.optimizer)["training"],
             **batch,
         },
     }
@@ -219,7 +264,7 @@ def main() -> None:
     lines = RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []
     known = {design_of(json.loads(line)) for line in lines}
     began, made = time.monotonic(), 0
-    for design in chain(SMOOTHED, BEGUN, REPEATED, draw_designs(options.seed)):
+    for design in chain(SMOOTHED, HALVED, TURNED, BEGUN, REPEATED, draw_designs(options.seed)):
         if time.monotonic() - began > options.seconds:
             break
         if design in known:

@@ -28,6 +28,8 @@ START = Law(
     again=(0.05, 0.6, 0.4, 0.5, 1.0),
     lstm=(1.2, 1.0),
     smoothed=(0.1, 1.0),
+    muon=(0.8, 1.2),
+    rows=(0.3,),
 )
 """A guess; what the runs do not tell stays near it."""
 FAITH = 0.05
@@ -79,6 +81,8 @@ def errors(law: Law, runs: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
                     train_tokens=run["train_tokens"],
                     seen_tokens=run["seen_tokens"],
                     smoothing=run.get("smoothing", 0.0),
+                    rows=run.get("rows"),
+                    optimizer=run.get("optimizer", "adamw"),
                 )
                 / run["last_loss_nats"]
             )

@@ -20,6 +20,8 @@ RATE, LOWEST_RATE, HIGHEST_RATE = 1e-2, 2.5e-3, 1.2e-2
 OFTEN = 10
 LARGE_MODEL, HIGHEST_LARGE_RATE = 1024, 2e-3
 """From this hidden size on, 4e-3 can be too much."""
+MOST_ROWS = 64
+"""Of a batch."""
 EPOCH_SHARES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01)
 """What share of the time may be used, where more would only overfit."""
 
@@ -54,6 +56,9 @@ class Law:
         lstm: Factor on `steps` and `begun`, and on `again`, for an LSTM; GRUs have 1.
         smoothed: Powers of the share of targets that n-gram smoothing leaves as they are, on what `steps` and
             `begun` are divided by, and on `again`.
+        muon: Factor on `steps` and `begun`, and on `again`, for the optimiser muon; adamw has 1.
+        rows: (power,) of how many times fewer rows than those of `batch_for` a batch has, on the steps that
+            its own are worth.
     """
 
     floor: tuple[float, float]
@@ -63,6 +68,8 @@ class Law:
     again: tuple[float, float, float, float, float]
     lstm: tuple[float, float]
     smoothed: tuple[float, float]
+    muon: tuple[float, float]
+    rows: tuple[float]
 
     def loss(
         self,
@@ -74,15 +81,21 @@ class Law:
         train_tokens: int,
         seen_tokens: float,
         smoothing: float = 0.0,
+        rows: int | None = None,
+        optimizer: str = "adamw",
     ) -> float:
-        """Return the expected loss."""
+        """Return the expected loss; a batch has the rows of `batch_for` unless told otherwise."""
         kept, plain = 1 - dropout, 1 - smoothing
         slower, fitter = self.lstm if cell == "lstm" else (1.0, 1.0)
+        if optimizer == "muon":
+            slower, fitter = slower * self.muon[0], fitter * self.muon[1]
         slower, fitter = slower * plain ** -self.smoothed[0], fitter * plain ** self.smoothed[1]
         size = self.size[0] * (hidden_size / 256) ** -self.size[1] * kept ** -self.size[2]
         floor = self.floor[0] * min(train_tokens / 1e6, 1.0) ** self.floor[1]
         batch = batch_for(train_tokens)
         steps = seen_tokens / (batch["batch_size"] * batch["bptt"])
+        if rows is not None:
+            steps *= (batch["batch_size"] / rows) ** self.rows[0]
         learning = slower * self.steps[0] * (steps / 1e3) ** -self.steps[1] * kept ** -self.steps[2]
         begun = slower * self.begun[0] * (steps / 100) ** -self.begun[1]
         factor, by_epochs, by_tokens, by_size, by_kept = self.again
@@ -105,6 +118,8 @@ class Law:
         dropouts: Sequence[float],
         train_tokens: int,
         affordable: Mapping[float, float],
+        rows: int | None = None,
+        optimizer: str = "adamw",
     ) -> Prospect:
         """Return the best of some dropouts, some n-gram smoothings, and all shares of the time.
 
@@ -115,6 +130,8 @@ class Law:
             dropouts: To choose from.
             train_tokens: N.
             affordable: The tokens that could be seen, by the n-gram smoothings to choose from.
+            rows: B; those of `batch_for` unless given.
+            optimizer: adamw or muon.
         """
 
         def prospects() -> Iterator[Prospect]:
@@ -128,6 +145,8 @@ class Law:
                     train_tokens=train_tokens,
                     seen_tokens=seen_tokens,
                     smoothing=smoothing,
+                    rows=rows,
+                    optimizer=optimizer,
                 )
                 yield Prospect(loss, dropout, smoothing, seen_tokens / train_tokens, share == 1.0)
 
@@ -160,7 +179,7 @@ def rate_for(steps: float, *, train_tokens: int, batch_tokens: int, hidden_size:
 def batch_for(train_tokens: int) -> dict[str, Any]:
     """Return the `training` values of a batch that suits a corpus: at least eight steps an epoch."""
     bptt = 64 if train_tokens >= 20_000 else 32
-    rows = 64
+    rows = MOST_ROWS
     while rows > 4 and rows * bptt * 8 > train_tokens:
         rows //= 2
     return {"batch_size": rows, "bptt": bptt}

@@ -17,8 +17,8 @@ from seqgen.config import Config, build_config, merge
 from seqgen.data.baseline import ngram_loss
 from seqgen.data.left_out import LeftOutNgrams
 from seqgen.errors import ConfigError
-from seqgen.training.budget import DEFAULT_MINUTES, Budget
-from seqgen.training.law import Prospect, batch_for, fitted_law, rate_for
+from seqgen.training.budget import DEFAULT_MINUTES, Budget, suited_to
+from seqgen.training.law import MOST_ROWS, Prospect, batch_for, fitted_law, rate_for
 from seqgen.training.loop import Corpus, Trainer, fit_batch
 from seqgen.training.memory import in_words, memory_needed, process_bytes
 
@@ -28,6 +28,7 @@ SHORTEST = 30.0
 """Seconds; a shorter budget is not planned: timing candidates would take too much of it."""
 HIDDEN_SIZES = (64, 128, 256, 512, 1024)
 CELLS = ("gru", "lstm")
+OPTIMIZERS = ("adamw", "muon")
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SMOOTHINGS = (0.0, 0.3, 0.5)
 """Shares of the targets that n-grams spread."""
@@ -54,8 +55,8 @@ def reason_not_to_plan(settled: Mapping[str, Any], vocab_size: int) -> str | Non
         return "the budget is not in minutes"
     if model.get("cell", CELLS[0]) not in CELLS:
         return f"it knows {' and '.join(CELLS)}, not {model['cell']}"
-    if config.optimizer != "adamw":
-        return f"it knows adamw, not {config.optimizer}"
+    if config.optimizer not in OPTIMIZERS:
+        return f"it knows {' and '.join(OPTIMIZERS)}, not {config.optimizer}"
     if vocab_size > LARGEST_VOCABULARY:
         return (
             f"it knows vocabularies of up to {LARGEST_VOCABULARY:,} tokens, and this one has {vocab_size:,}"
@@ -71,7 +72,7 @@ def suited_rate(index: Corpus, config: Config) -> float | None:
     How many steps a budget in minutes is worth is told by timing one.
     """
     training = config.training
-    if config.model.cell not in CELLS or training.optimizer != "adamw":
+    if config.model.cell not in CELLS or training.optimizer not in OPTIMIZERS:
         return None
     tokens = len(index.tokens("train"))
     rows, bptt = fit_batch(tokens, batch_size=training.batch_size, bptt=training.bptt)
@@ -131,10 +132,16 @@ def make_plan(
     return _Planner(index, chosen, seconds=seconds, memory=memory).plan()
 
 
-class _Candidate(NamedTuple):
-    prospect: Prospect
+class _Choice(NamedTuple):
     cell: str
     hidden_size: int
+    rows: int
+    optimizer: str
+
+
+class _Candidate(NamedTuple):
+    prospect: Prospect
+    choice: _Choice
     smoothings: Sequence[float]
     tokens_per_second: float
 
@@ -156,19 +163,26 @@ class _Planner:
         self.least_memory: float = math.inf
 
     def plan(self) -> Plan:
-        model = self.chosen.get("model", {})
-        cells = [model["cell"]] if "cell" in model else list(CELLS)
+        settled = build_config(merge({"training": batch_for(self.train_tokens)}, self.chosen))
+        first = _Choice(CELLS[0], HIDDEN_SIZES[0], settled.training.batch_size, settled.training.optimizer)
+        other_cells: Sequence[str] = CELLS[1:]
+        if "cell" in self.chosen.get("model", {}):
+            first, other_cells = first._replace(cell=settled.model.cell), ()
         best: _Candidate | None = None
         for size in HIDDEN_SIZES:
-            candidate = self._try(cells[0], size)
+            candidate = self._try(first._replace(hidden_size=size))
             if candidate is None or (best is not None and candidate.prospect > best.prospect):
                 break
             best = candidate
         if best is None:
-            least = f"{cells[0]} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
+            least = f"{first.cell} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
             raise ConfigError(f"--memory {(self.memory or 0) / 1e9:g}: even {least}; allow that much")
-        for cell in cells[1:]:
-            self._try(cell, best.hidden_size)
+        for cell in other_cells:
+            self._try(best.choice._replace(cell=cell))
+        if "optimizer" not in self.chosen.get("training", {}):
+            self._try(min(self.candidates).choice._replace(optimizer="muon"))
+        if first.rows == MOST_ROWS and "batch_size" not in self.chosen.get("training", {}):
+            self._try(min(self.candidates).choice._replace(rows=first.rows // 2))
         left = self._left()  # which was more when the first were tried
         self.candidates = [self._candidate(*candidate[1:], left) for candidate in self.candidates]
         return self._plan_of(min(self.candidates))
@@ -196,9 +210,9 @@ class _Planner:
             fastest = min(fastest, time.perf_counter() - began)
         return fastest / len(places)
 
-    def _try(self, cell: str, hidden_size: int) -> _Candidate | None:
+    def _try(self, choice: _Choice) -> _Candidate | None:
         """Time a candidate; None if it does not fit into the memory."""
-        values = self._values(cell, hidden_size, dropout=DROPOUTS[2])
+        values = self._values(choice, dropout=DROPOUTS[2])
         needed = {share: self._memory_needed(values, share) for share in self.smoothings}
         self.least_memory = min(self.least_memory, *needed.values())
         limit = math.inf if self.memory is None else self.memory
@@ -207,7 +221,7 @@ class _Planner:
             return None
         plain = build_config(merge(values, {"training": {"ngram_smoothing": 0.0, "teachers": ()}}))
         speed = Trainer(self.index, plain, path=Path(), source={}).trial()
-        candidate = self._candidate(cell, hidden_size, smoothings, speed, self._left())
+        candidate = self._candidate(choice, smoothings, speed, self._left())
         self.candidates.append(candidate)
         return candidate
 
@@ -222,27 +236,28 @@ class _Planner:
         return max(self.seconds - (time.perf_counter() - self.began), 0.0)
 
     def _candidate(
-        self, cell: str, hidden_size: int, smoothings: Sequence[float], speed: float, left: float
+        self, choice: _Choice, smoothings: Sequence[float], speed: float, left: float
     ) -> _Candidate:
         """Return a candidate with what it promises in so many seconds."""
         prospect = fitted_law().best(
             self.ngram_nats,
-            cell=cell,
-            hidden_size=hidden_size,
+            **choice._asdict(),
             dropouts=self.dropouts,
             train_tokens=self.train_tokens,
             affordable={share: self._with_smoothing(speed, share) * left for share in smoothings},
         )
-        return _Candidate(prospect, cell, hidden_size, smoothings, speed)
+        return _Candidate(prospect, choice, smoothings, speed)
 
     def _with_smoothing(self, speed: float, share: float) -> float:
         """Return the tokens a second that a speed becomes where targets are smoothed."""
         return 1 / (1 / speed + self.smoothing_seconds) if share else speed
 
-    def _values(self, cell: str, hidden_size: int, *, dropout: float) -> dict[str, Any]:
-        model: dict[str, Any] = {"cell": cell, "hidden_size": hidden_size, "dropout": dropout}
-        model["embedding_size"] = min(hidden_size, 128)
-        return merge({"model": model, "training": batch_for(self.train_tokens)}, self.chosen)
+    def _values(self, choice: _Choice, *, dropout: float) -> dict[str, Any]:
+        model = {"cell": choice.cell, "hidden_size": choice.hidden_size, "dropout": dropout}
+        model["embedding_size"] = min(choice.hidden_size, 128)
+        batch = {**batch_for(self.train_tokens), "batch_size": choice.rows, "optimizer": choice.optimizer}
+        values = merge({"model": model, "training": batch}, suited_to(choice.optimizer))
+        return merge(values, self.chosen)
 
     def _rate(self, values: Mapping[str, Any], prospect: Prospect) -> float:
         config = build_config(values)
@@ -260,20 +275,20 @@ class _Planner:
             training = {"epochs": prospect.epochs}
         if prospect.smoothing:
             training["ngram_smoothing"] = prospect.smoothing
-        values = merge(
-            self._values(best.cell, best.hidden_size, dropout=prospect.dropout), {"training": training}
-        )
+        values = merge(self._values(best.choice, dropout=prospect.dropout), {"training": training})
         return Plan(
             values=merge({"training": {"learning_rate": self._rate(values, prospect)}}, values),
             loss_nats=prospect.loss_nats,
             tokens_per_second=speed,
             epochs=prospect.epochs,
             whole=prospect.whole,
-            timed=tuple(
-                f"{each.cell} {each.hidden_size}: {each.tokens_per_second:,.0f} tokens/s, "
-                f"{each.prospect.loss_nats:.3f}"
-                for each in self.candidates
-            ),
+            timed=tuple(map(_timed_text, self.candidates)),
             seconds=seconds,
             lasts=prospect.epochs * self.train_tokens / speed,
         )
+
+
+def _timed_text(candidate: _Candidate) -> str:
+    cell, hidden_size, rows, optimizer = candidate.choice
+    name = f"{cell} {hidden_size}, {rows} rows, {optimizer}"
+    return f"{name}: {candidate.tokens_per_second:,.0f} tokens/s, {candidate.prospect.loss_nats:.3f}"

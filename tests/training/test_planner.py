@@ -60,6 +60,18 @@ def test_smoothing_lessens_overfitting():
     assert loss(**small, smoothing=0.5) < loss(**small, smoothing=0.3) < loss(**small)
 
 
+def test_smaller_batches_are_worth_less_than_as_many_more_steps():
+    large = {"train_tokens": 10**9}
+    assert loss(**large, rows=64) == loss(**large)
+    assert loss(**large, seen_tokens=10**7) < loss(**large, rows=32) < loss(**large)
+
+
+def test_muon_learns_faster_and_overfits_sooner():
+    assert loss(train_tokens=10**9, optimizer="muon") < loss(train_tokens=10**9)
+    small = {"train_tokens": 10**4, "seen_tokens": 10**7}
+    assert loss(**small, optimizer="muon") > loss(**small)
+
+
 def test_a_batch_leaves_some_steps_an_epoch():
     for tokens in (3_000, 30_000, 10**6):
         batch = batch_for(tokens)
@@ -132,6 +144,37 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
     assert plan.loss_nats == pytest.approx(min(float(line.split()[-1]) for line in plan.timed), abs=5e-4)
 
 
+def choice(corpus, speed_of, **chosen):
+    """Plan with the speed that a function of the training's settings says; return what it settles on."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(planner, "HIDDEN_SIZES", (16,))
+        patched.setattr(planner, "batch_for", lambda _tokens: {"batch_size": 64, "bptt": 8})
+        patched.setattr(planner.Trainer, "trial", lambda trainer: speed_of(trainer.config.training))
+        plan = make_plan(corpus, chosen, seconds=60)
+    return build_config(plan.values).training, plan.timed
+
+
+def test_half_the_rows_are_taken_where_they_are_nearly_as_fast(corpus):
+    taken, timed = choice(corpus, lambda training: 1e4 - 50 / training.batch_size)
+    assert taken.batch_size == 32
+    assert [line.split()[2] for line in timed] == ["64"] * 3 + ["32"]
+    assert choice(corpus, lambda training: 10.0 * training.batch_size)[0].batch_size == 64
+
+
+def test_muon_is_taken_where_it_is_nearly_as_fast_and_brings_its_momentum(corpus):
+    taken, timed = choice(corpus, lambda training: 1e4 - (training.optimizer == "muon"))
+    assert (taken.optimizer, taken.momentum) == ("muon", 0.9)
+    assert ["muon" in line for line in timed] == [False, False, True, True]
+    slow, _ = choice(corpus, lambda training: 1e4 if training.optimizer == "adamw" else 1e2)
+    assert (slow.optimizer, slow.momentum) == ("adamw", 0)
+
+
+def test_a_chosen_batch_and_optimiser_stay(corpus):
+    chosen = {"batch_size": 48, "optimizer": "adamw"}
+    taken, timed = choice(corpus, lambda _training: 1e4, training=chosen)
+    assert (taken.batch_size, taken.optimizer, len(timed)) == (48, "adamw", 2)
+
+
 def smoothings(corpus, **chosen):
     return list(planner._Planner(corpus, chosen, seconds=60, memory=None).smoothings)
 
@@ -181,7 +224,7 @@ def test_what_is_expected_is_of_the_time_that_planning_leaves(corpus, monkeypatc
     plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=100)
     assert plan.whole
     assert plan.seconds + plan.lasts == pytest.approx(100, abs=4)
-    assert len(plan.timed) == 3
+    assert len(plan.timed) == 4
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
@@ -212,7 +255,7 @@ def test_a_budget_in_time_with_an_open_size_is_planned(settled, seconds):
         ({"training": {"minutes": 0.1}}, 65, "less than 30 seconds are too few to time candidates"),
         ({"training": {"epochs": 2}}, 65, "the budget is not in minutes"),
         ({"training": {"steps": 2, "minutes": 5}}, 65, "the budget is not in minutes"),
-        ({"training": {"optimizer": "sgd"}}, 65, "it knows adamw, not sgd"),
+        ({"training": {"optimizer": "sgd"}}, 65, "it knows adamw and muon, not sgd"),
         ({"model": {"hidden_size": 100}}, 65, "the hidden size is given"),
         ({"model": {"cell": "rnn"}}, 65, "it knows gru and lstm, not rnn"),
         ({}, 33_278, "it knows vocabularies of up to 1,000 tokens, and this one has 33,278"),
