@@ -179,10 +179,17 @@ class _Planner:
             raise ConfigError(f"--memory {(self.memory or 0) / 1e9:g}: even {least}; allow that much")
         for cell in other_cells:
             self._try(best.choice._replace(cell=cell))
-        if "optimizer" not in self.chosen.get("training", {}):
+        settled_training = self.chosen.get("training", {})
+        if "optimizer" not in settled_training:
             self._try(min(self.candidates).choice._replace(optimizer="muon"))
-        if first.rows == MOST_ROWS and "batch_size" not in self.chosen.get("training", {}):
-            self._try(min(self.candidates).choice._replace(rows=first.rows // 2))
+        best = min(self.candidates)
+        # Muon gains next to nothing by smaller batches, and takes as long for each.
+        if (
+            best.choice.optimizer == "adamw"
+            and first.rows == MOST_ROWS
+            and "batch_size" not in settled_training
+        ):
+            self._try(best.choice._replace(rows=first.rows // 2))
         left = self._left()  # which was more when the first were tried
         self.candidates = [self._candidate(*candidate[1:], left) for candidate in self.candidates]
         return self._plan_of(min(self.candidates))
