@@ -29,6 +29,8 @@ SHORTEST = 30.0
 HIDDEN_SIZES = (64, 128, 256, 512, 1024)
 CELLS = ("gru", "lstm")
 OPTIMIZERS = ("adamw", "muon")
+FEWEST_TURNED = 20_000
+"""Tokens; smaller corpora ended worse by Muon."""
 DROPOUTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SMOOTHINGS = (0.0, 0.3, 0.5)
 """Shares of the targets that n-grams spread."""
@@ -180,7 +182,7 @@ class _Planner:
         for cell in other_cells:
             self._try(best.choice._replace(cell=cell))
         settled_training = self.chosen.get("training", {})
-        if "optimizer" not in settled_training:
+        if "optimizer" not in settled_training and self.train_tokens >= FEWEST_TURNED:
             self._try(min(self.candidates).choice._replace(optimizer="muon"))
         best = min(self.candidates)
         # Muon gains next to nothing by smaller batches, and takes as long for each.

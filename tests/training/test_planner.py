@@ -144,6 +144,11 @@ def test_both_cells_are_timed_and_the_better_prospect_is_taken(corpus, monkeypat
     assert plan.loss_nats == pytest.approx(min(float(line.split()[-1]) for line in plan.timed), abs=5e-4)
 
 
+@pytest.fixture
+def large_enough(monkeypatch):
+    monkeypatch.setattr(planner, "FEWEST_TURNED", 100)
+
+
 def choice(corpus, speed_of, **chosen):
     """Plan with the speed that a function of the training's settings says; return what it settles on."""
     with pytest.MonkeyPatch.context() as patched:
@@ -163,13 +168,20 @@ def test_half_the_rows_are_taken_where_they_are_nearly_as_fast(corpus):
     assert slow.batch_size == 64
 
 
-def test_muon_is_taken_where_it_is_nearly_as_fast_and_brings_its_momentum(corpus):
+def test_muon_is_taken_where_it_is_nearly_as_fast_and_brings_its_momentum(corpus, large_enough):
     taken, timed = choice(corpus, lambda training: 1e4 - (training.optimizer == "muon"))
     assert (taken.optimizer, taken.momentum) == ("muon", 0.9)
     assert ["muon" in line for line in timed] == [False, False, True]
     assert taken.batch_size == 64
     slow, _ = choice(corpus, lambda training: 1e4 if training.optimizer == "adamw" else 1e2)
     assert (slow.optimizer, slow.momentum) == ("adamw", 0)
+
+
+def test_small_corpora_are_left_to_adamw(corpus):
+    assert len(corpus.tokens("train")) < planner.FEWEST_TURNED
+    taken, timed = choice(corpus, lambda _training: 1e4)
+    assert taken.optimizer == "adamw"
+    assert not any("muon" in line for line in timed)
 
 
 def test_a_chosen_batch_and_optimiser_stay(corpus):
@@ -227,7 +239,7 @@ def test_what_is_expected_is_of_the_time_that_planning_leaves(corpus, monkeypatc
     plan = make_plan(corpus, {"vocab": {"level": "char"}}, seconds=100)
     assert plan.whole
     assert plan.seconds + plan.lasts == pytest.approx(100, abs=4)
-    assert len(plan.timed) == 4
+    assert len(plan.timed) == 3
 
 
 def test_too_little_memory_says_how_much_the_smallest_takes(corpus):
