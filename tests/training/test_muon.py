@@ -38,9 +38,7 @@ def moved(optimizer, **training):
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    make_optimizer(
-        model, build_config({"training": {**vars(config.training), "optimizer": optimizer}}).training
-    ).step()
+    make_optimizer(model, config.training).step()
     return {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}
 
 
