@@ -15,8 +15,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration; Jordan et al. 2024."""
 ITERATIONS = 5
 STRETCH = 0.4
-"""The root mean square of a step, in learning rates; Liu et al. (2025, "Muon is scalable for LLM training") take
-0.2, as AdamW's is."""
+"""The root mean square of a step, in learning rates; AdamW's is 0.2 by Liu et al. (2025, "Muon is scalable
+for LLM training")."""
 
 
 def gate_weights(model: nn.Module) -> dict[str, int]:
