@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from seqgen.data.indexing import ensure_index
 from seqgen.training.budget import suited_to
 from seqgen.training.law import batch_for
 from seqgen.training.loop import train
-from seqgen.training.planner import MOST_SMOOTHED, make_plan, suited_rate
+from seqgen.training.planner import FEWEST_TURNED, MOST_SMOOTHED, make_plan, suited_rate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 POEM_BEGINS = "`You are old, Father William,' the young man said"
@@ -54,15 +54,31 @@ class Choice(NamedTuple):
 
 GRID = (
     Choice("gru", 128, 0.2),
-    Choice("gru", 256, 0.2),
-    Choice("gru", 512, 0.1),
-    Choice("lstm", 256, 0.2),
-    Choice("lstm", 512, 0.4),
-    Choice("gru", 128, 0.0, 0.0, "muon"),
-    Choice("lstm", 256, 0.1, 0.0, "muon"),
+    Choice("gru", 128, 0.0, optimizer="muon"),
+    Choice("gru", 256, 0.1, optimizer="muon"),
+    Choice("lstm", 128, 0.0, optimizer="muon"),
+    Choice("lstm", 256, 0.1, optimizer="muon"),
 )
-SMOOTHED = (Choice("gru", 128, 0.2, 0.5), Choice("lstm", 256, 0.4, 0.3))
+SMOOTHED = (
+    *(choice._replace(ngram_smoothing=0.3) for choice in GRID),
+    Choice("lstm", 256, 0.4, 0.3, "muon"),
+)
 """Of corpora that the planner would smooth."""
+SMALL = (
+    Choice("gru", 128, 0.2, 0.5),
+    Choice("lstm", 128, 0.4, 0.5),
+    Choice("lstm", 256, 0.4, 0.3),
+    Choice("lstm", 256, 0.6, 0.5),
+    Choice("lstm", 128, 0.4, 0.5, "muon"),
+)
+"""Of corpora that are passed over hundreds of times."""
+
+
+def grid_of(train_tokens: int) -> Sequence[Choice]:
+    """Return fixed choices that suit a corpus."""
+    if train_tokens < FEWEST_TURNED:
+        return SMALL
+    return SMOOTHED if train_tokens <= MOST_SMOOTHED else GRID
 
 
 def write_poem(path: Path) -> None:
@@ -110,10 +126,16 @@ def open_corpus(name: str, folder: Path) -> tuple[TokenIndex, dict[str, Any]]:
 
 
 def run(index: TokenIndex, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Train and return the best validation loss and the clock."""
+    """Train and return the best and the last validation loss, how much was seen, and the clock."""
     steps = list(train(index, build_config(values), path=folder / "model", source={"corpus": ["it"]}))
     losses = [step.validation.loss_nats for step in steps if step.validation]
-    return {"reached_nats": round(min(losses), 4), "training_seconds": round(steps[-1].seconds, 1)}
+    return {
+        "reached_nats": round(min(losses), 4),
+        "last_nats": round(losses[-1], 4),
+        "epochs": round(steps[-1].epoch, 3),
+        "learning_rate": values["training"]["learning_rate"],
+        "training_seconds": round(steps[-1].seconds, 1),
+    }
 
 
 def planned(index: TokenIndex, values: Mapping[str, Any], minutes: float, folder: Path) -> dict[str, Any]:
@@ -174,9 +196,10 @@ def main() -> None:
                 row = {"corpus": name, "minutes": minutes}
                 row |= planned(index, values, minutes, Path(scratch))
                 if options.grid:
-                    smoothed = SMOOTHED if len(index.tokens("train")) <= MOST_SMOOTHED else ()
-                    grid = GRID + smoothed
-                    row["grid"] = [fixed(index, values, minutes, choice, Path(scratch)) for choice in grid]
+                    row["grid"] = []
+                    for choice in grid_of(len(index.tokens("train"))):
+                        row["grid"].append(fixed(index, values, minutes, choice, Path(scratch)))
+                        print(name, minutes, row["grid"][-1], file=sys.stderr, flush=True)
                 rows.append(row)
                 print(json.dumps(row), file=sys.stderr)
     print(json.dumps({"machine": describe_machine(), "rows": rows}))
