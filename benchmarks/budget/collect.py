@@ -35,6 +35,7 @@ CORPORA = {
     "tinyshakespeare": (SHARED / "tinyshakespeare" / "input.txt", "files"),
     "bible": (SHARED / "canterbury" / "bible.txt", "files"),
     "names": (SHARED / "names" / "names.txt", "lines"),
+    "wikitext2": ("wikitext2", "files"),
 }
 SIZES = {
     "tinyshakespeare": (3_000, 30_000, 100_000, 300_000, 1_000_000),
@@ -98,7 +99,7 @@ def draw_designs(seed: int) -> Iterator[Design]:
     """Yield trainings without end, each of at most `LONGEST` seconds."""
     random = np.random.default_rng(seed)
     while True:
-        corpus = str(random.choice(list(CORPORA)))
+        corpus = str(random.choice(list(SIZES)))
         hidden_size = int(random.choice(list(TOKENS_PER_SECOND)))
         train_tokens = int(random.choice(SIZES[corpus]))
         useful = MOST_EPOCHS * train_tokens * (train_tokens / 3_000) ** -0.25

@@ -119,8 +119,8 @@ def make_plan(
 ) -> Plan:
     """Choose what the user left open by timing candidates on the corpus itself.
 
-    Sizes are tried from small to large for as long as the expected loss falls, then the other cell at the
-    best size.
+    Sizes are tried from small to large for as long as the expected loss falls, then the other optimiser, the
+    other cell and smaller batches at the best size.
 
     Args:
         index: The token index.
@@ -179,11 +179,12 @@ class _Planner:
         if best is None:
             least = f"{first.cell} with {HIDDEN_SIZES[0]} units takes {in_words(int(self.least_memory))}"
             raise ConfigError(f"--memory {(self.memory or 0) / 1e9:g}: even {least}; allow that much")
-        for cell in other_cells:
-            self._try(best.choice._replace(cell=cell))
         settled_training = self.chosen.get("training", {})
         if "optimizer" not in settled_training and self.train_tokens >= FEWEST_TURNED:
-            self._try(min(self.candidates).choice._replace(optimizer="muon"))
+            self._try(best.choice._replace(optimizer="muon"))
+        best = min(self.candidates)
+        for cell in other_cells:
+            self._try(best.choice._replace(cell=cell))
         best = min(self.candidates)
         # Muon gains next to nothing by smaller batches, and takes as long for each.
         if (
