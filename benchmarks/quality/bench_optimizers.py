@@ -43,20 +43,22 @@ def run(options: argparse.Namespace, optimizer: str, rows: int, rate: float | No
             "validations": 1,
         },
     }
+    values = merge(suited_to(optimizer), values)
     index = ensure_index([options.corpus], build_config(values), notify=lambda _text: None)
-    values["training"]["epochs"] = options.tokens / len(index.tokens("train"))
-    config = build_config(merge(suited_to(optimizer), values))
-    rate = rate or suited_rate(index, config)
-    config = build_config(merge(suited_to(optimizer), merge(values, {"training": {"learning_rate": rate}})))
+    values = merge(values, {"training": {"epochs": options.tokens / len(index.tokens("train"))}})
+    rate = rate or suited_rate(index, build_config(values))
+    config = build_config(merge(values, {"training": {"learning_rate": rate}}))
     with tempfile.TemporaryDirectory() as folder:
-        *_, last = train(index, config, path=Path(folder) / "model", source={"corpus": ["tinyshakespeare"]})
-    assert last.validation is not None
+        steps = list(
+            train(index, config, path=Path(folder) / "model", source={"corpus": ["tinyshakespeare"]})
+        )
+    losses = [step.validation.loss_nats for step in steps if step.validation]
     return {
         "optimizer": optimizer,
         "rows": rows,
         "rate": rate,
-        "nats_per_char": round(last.validation.loss_nats, 4),
-        "seconds": round(last.seconds, 1),
+        "nats_per_char": round(losses[-1], 4),
+        "seconds": round(steps[-1].seconds, 1),
     }
 
 

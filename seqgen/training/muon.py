@@ -5,7 +5,6 @@ the gates of a layer, which lie one below the other, for one matrix.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,28 +60,21 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take a step."""
         self._others.step(closure)
-        alike: defaultdict[torch.Size, list[tuple[Tensor, dict[str, Any], Tensor]]] = defaultdict(list)
         for group in self.param_groups:
             for parameter in group["params"] if group["gates"] else ():
                 if parameter.grad is not None:
-                    gates = self._ahead(parameter, parameter.grad).view(
-                        group["gates"], -1, parameter.shape[1]
-                    )
-                    alike[gates.shape].append((parameter, group, gates.to(self._precision)))
-        for members in alike.values():  # together, so that threads may share the matrices of several layers
-            turned = orthogonalize(torch.cat([gates for *_, gates in members]))
-            for (parameter, group, gates), found in zip(members, turned.chunk(len(members)), strict=True):
-                moved = found.to(parameter.dtype).reshape_as(parameter)
-                size = STRETCH * math.sqrt(max(gates.shape[1:]))
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(moved, alpha=-group["lr"] * size)
+                    self._move(parameter, parameter.grad, group)
 
-    def _ahead(self, parameter: Tensor, grad: Tensor) -> Tensor:
-        """Return the momentum of a parameter, with Nesterov's correction."""
+    def _move(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         kept = state["momentum"].lerp_(grad, 1 - self._momentum)
-        return grad.lerp(kept, self._momentum)
+        ahead = grad.lerp(kept, self._momentum)
+        gates = ahead.view(group["gates"], -1, ahead.shape[1])
+        turned = orthogonalize(gates.to(self._precision)).to(parameter.dtype).reshape_as(parameter)
+        size = STRETCH * math.sqrt(max(gates.shape[1:]))
+        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(turned, alpha=-group["lr"] * size)
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def test_nothing_to_turn_stays_nothing():
 
 
 def moved(optimizer, **training):
-    """Return what a first step adds to each parameter of a model, by its name."""
+    """Return what a first step adds to each parameter of a model, and its gradient, by its name."""
     settings = {"weight_decay": 0.0, "learning_rate": RATE, "optimizer": optimizer, **training}
     model = {"cell": "gru", "hidden_size": 8, "embedding_size": 6}
     config = build_config({"model": model, "training": settings})
@@ -39,20 +39,20 @@ def moved(optimizer, **training):
         parameter.grad = torch.randn_like(parameter)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     make_optimizer(model, config.training).step()
-    return {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}
+    return {name: (p.detach() - before[name], p.grad) for name, p in model.named_parameters()}
 
 
 def test_each_gate_is_turned_by_itself_and_all_else_is_left_to_adamw():
     muon, adamw = moved("muon", momentum=0.9), moved("adamw")
     gates = {name for name in muon if name.endswith(("weight_ih", "weight_hh"))}
     assert len(gates) == 4
-    for name, change in muon.items():
+    for name, (change, gradient) in muon.items():
         if name not in gates:
-            torch.testing.assert_close(change, adamw[name])
+            torch.testing.assert_close(change, adamw[name][0])
             continue
-        for gate in change.view(3, 8, -1):
-            values = torch.linalg.svdvals(gate) / (RATE * STRETCH * max(gate.shape) ** 0.5)
-            assert 0.6 < values.min() <= values.max() < 1.25
+        for gate, by in zip(change.view(3, 8, -1), gradient.view(3, 8, -1), strict=True):
+            size = RATE * STRETCH * max(gate.shape) ** 0.5
+            torch.testing.assert_close(gate, -size * orthogonalize(by[None])[0], rtol=0, atol=1e-4)
 
 
 def test_momentum_keeps_the_direction_of_earlier_gradients():
